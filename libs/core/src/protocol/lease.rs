@@ -1,0 +1,172 @@
+//! Commands about one shard's lease: granted, completed, failed, handed back, lost.
+
+use super::{
+    Completion, Decision, Event, FinalizerClaim, OnInfraFailure, Outcome, RunRow, RunState,
+    ShardRow, ShardState,
+};
+use crate::ids::{LeaseEpoch, ReplicaId, SessionId};
+use crate::limits::SHARD_INFRA_ATTEMPTS_MAX;
+use std::time::Duration;
+
+/// The run catches up with a grant made under its lane's lock. A repeat, or a lease that is gone, changes nothing.
+pub(super) fn mark_granted(run: &RunRow, shard: &ShardRow, epoch: LeaseEpoch) -> Decision {
+    let unannounced = holds(shard, epoch) && shard.announced < epoch;
+    let Some(session) = shard.session.filter(|_| unannounced) else {
+        return Decision::nothing(Outcome::Unchanged);
+    };
+    match run.state {
+        RunState::Queued | RunState::Running => {
+            let run = RunRow { state: RunState::Running, ..run.clone() };
+            let event = Event::ShardGranted { shard_index: shard.index, epoch, session };
+            let shard = ShardRow { announced: epoch, ..shard.clone() };
+            Decision { shard: Some(shard), ..Decision::write(run, vec![event], Outcome::Granted) }
+        }
+        RunState::Finalizing
+        | RunState::Passed
+        | RunState::Failed
+        | RunState::Errored
+        | RunState::Aborted => Decision::nothing(Outcome::Unchanged),
+    }
+}
+
+/// An executor ends its lease. Counting is by the shard's own row under lock, so a repeat counts once (B3).
+pub(super) fn complete(
+    run: &RunRow,
+    shard: &ShardRow,
+    session: SessionId,
+    epoch: LeaseEpoch,
+    completion: &Completion,
+    parked: Option<ReplicaId>,
+) -> Decision {
+    if shard.state == ShardState::Done && shard.epoch == epoch {
+        return Decision::nothing(Outcome::Duplicate);
+    }
+    match run.state {
+        RunState::Queued | RunState::Running => {}
+        RunState::Finalizing
+        | RunState::Passed
+        | RunState::Failed
+        | RunState::Errored
+        | RunState::Aborted => return Decision::nothing(Outcome::RunClosed),
+    }
+    if !holds(shard, epoch) || shard.session != Some(session) {
+        return Decision::nothing(Outcome::LeaseLost);
+    }
+    match completion {
+        Completion::Done { reported_count } => {
+            let shard = ShardRow { reported_count: *reported_count, ..shard.clone() };
+            finish(run, shard, None, parked)
+        }
+        Completion::Failed { class, reported_count } => {
+            let shard = ShardRow {
+                infra_attempts: shard.infra_attempts + 1,
+                reported_count: *reported_count,
+                ..shard.clone()
+            };
+            retry_or_finish(run, shard, class, backoff, parked)
+        }
+        Completion::HandedBack => requeue(run, shard.clone(), "HANDED_BACK", Duration::ZERO),
+    }
+}
+
+/// The reaper ends a lease whose session expired. Only the epoch it saw counts: a renewed grant is another epoch (B1).
+pub(super) fn lose(run: &RunRow, shard: &ShardRow, epoch: LeaseEpoch) -> Decision {
+    if !holds(shard, epoch) || run.state.is_terminal() {
+        return Decision::nothing(Outcome::Unchanged);
+    }
+    let (again, first): (Vec<u32>, Vec<u32>) =
+        shard.running.iter().partition(|ordinal| shard.suspects.contains(ordinal));
+    let mut shard = shard.clone();
+    shard.suspects.extend(first);
+    // A test found poisonous is progress: without it the shard deserves its attempts again.
+    shard.infra_attempts = if again.is_empty() { shard.infra_attempts + 1 } else { 0 };
+    shard.poisoned.extend(again);
+    // Another executor may take it at once: the wait was the lease itself.
+    retry_or_finish(run, shard, "EXECUTOR_LOST", |_| Duration::ZERO, None)
+}
+
+/// Returns whether the grant of that epoch is the one in force.
+fn holds(shard: &ShardRow, epoch: LeaseEpoch) -> bool {
+    shard.state == ShardState::Leased && shard.epoch == epoch
+}
+
+/// Wait before the next grant after the n-th failure: 1 s, 2 s, 4 s … at most 30 s.
+fn backoff(infra_attempts: u32) -> Duration {
+    Duration::from_secs(1 << infra_attempts.saturating_sub(1).min(5)).min(Duration::from_secs(30))
+}
+
+fn retry_or_finish(
+    run: &RunRow,
+    shard: ShardRow,
+    class: &str,
+    delay: impl Fn(u32) -> Duration,
+    parked: Option<ReplicaId>,
+) -> Decision {
+    if shard.infra_attempts < SHARD_INFRA_ATTEMPTS_MAX {
+        let delay = delay(shard.infra_attempts);
+        return requeue(run, shard, class, delay);
+    }
+    match run.on_infra_failure {
+        OnInfraFailure::Continue => finish(run, shard, Some(class), parked),
+        OnInfraFailure::StopRun => {
+            let reason = format!("{class}: shard {} failed for good", shard.index);
+            super::close::terminate(run, RunState::Errored, Some(reason))
+        }
+    }
+}
+
+/// Back in the queue under a new epoch, so that nothing of the old holder counts.
+fn requeue(run: &RunRow, shard: ShardRow, reason: &str, delay: Duration) -> Decision {
+    let epoch = shard.epoch.next();
+    let event = Event::ShardLost {
+        shard_index: shard.index,
+        epoch,
+        session: shard.session,
+        reason: reason.to_owned(),
+        running: shard.running.clone(),
+    };
+    let shard =
+        ShardRow { state: ShardState::Queued, epoch, session: None, running: Vec::new(), ..shard };
+    Decision {
+        shard: Some(shard),
+        requeue_delay: delay,
+        ..Decision::write(run.clone(), vec![event], Outcome::Requeued)
+    }
+}
+
+/// Closes the shard and, when it was the last, the run's execution: the same transaction elects the finalizer (B4).
+fn finish(
+    run: &RunRow,
+    shard: ShardRow,
+    failure_class: Option<&str>,
+    parked: Option<ReplicaId>,
+) -> Decision {
+    let mut run = run.clone();
+    run.open_shard_count -= 1;
+    let open_shard_count = run.open_shard_count;
+    let mut events = vec![Event::ShardDone {
+        shard_index: shard.index,
+        epoch: shard.epoch,
+        open_shard_count,
+        failure_class: failure_class.map(str::to_owned),
+    }];
+    let mut elected = None;
+    if open_shard_count == 0 {
+        run.state = RunState::Finalizing;
+        run.finalizer_epoch += 1;
+        run.finalizer = parked;
+        elected = Some(FinalizerClaim { replica: parked, epoch: run.finalizer_epoch });
+        events.push(Event::Finalizing { finalizer_epoch: run.finalizer_epoch });
+    }
+    let shard = ShardRow {
+        state: ShardState::Done,
+        session: None,
+        running: Vec::new(),
+        failure_class: failure_class.map(str::to_owned),
+        ..shard
+    };
+    Decision {
+        shard: Some(shard),
+        ..Decision::write(run, events, Outcome::Counted { open_shard_count, elected })
+    }
+}
