@@ -1,0 +1,128 @@
+//! Folders, one-line SQL and Redis, and an owner that can be killed.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use gauntlet_embedded::{EmbeddedStore, Pid, processes_where};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_postgres::{Client, NoTls};
+
+/// A data folder in a temporary folder that every account may pass.
+pub(crate) struct Folder {
+    _parent: tempfile::TempDir,
+    path: PathBuf,
+}
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        use std::os::unix::fs::PermissionsExt as _;
+        let open = std::fs::Permissions::from_mode(0o755);
+        let parent = tempfile::Builder::new().permissions(open).tempdir().unwrap();
+        let path = parent.path().join("data");
+        Self { _parent: parent, path }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The servers that run on this folder.
+    pub(crate) fn servers(&self) -> Vec<Pid> {
+        let inside = format!("{}/", self.path.display());
+        processes_where(|args| {
+            let name = args[0].to_string_lossy();
+            (name.ends_with("postgres") || name.ends_with("redis-server"))
+                && args.iter().any(|arg| arg.to_string_lossy().starts_with(&inside))
+        })
+    }
+}
+
+/// Runs statements, without reading rows.
+pub(crate) async fn sql(url: &str, statements: &str) {
+    connected(url, async |client| client.batch_execute(statements).await).await;
+}
+
+/// Returns the one integer that the query yields.
+pub(crate) async fn value(url: &str, query: &str) -> i32 {
+    connected(url, async |client| client.query_one(query, &[]).await).await.get(0)
+}
+
+async fn connected<T>(
+    url: &str,
+    work: impl AsyncFnOnce(&Client) -> Result<T, tokio_postgres::Error>,
+) -> T {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    tokio::select! {
+        done = work(&client) => done.unwrap(),
+        ended = connection => panic!("connection ended: {ended:?}"),
+    }
+}
+
+/// Sends one inline command after the password and returns the reply to it.
+pub(crate) async fn redis_command(store: &EmbeddedStore, command: &str) -> String {
+    let url = store.redis_url();
+    let password = url.split([':', '@']).nth(2).unwrap();
+    let text = format!("AUTH {password}\r\n{command}\r\n");
+    let reply = redis_raw(store.redis().port(), &text).await;
+    reply.strip_prefix("+OK\r\n").unwrap().to_owned()
+}
+
+/// Sends text and returns what comes back until the server closes.
+pub(crate) async fn redis_raw(port: u16, text: &str) -> String {
+    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    stream.write_all(format!("{text}QUIT\r\n").as_bytes()).await.unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).await.unwrap();
+    reply.trim_end_matches("+OK\r\n").to_owned()
+}
+
+/// Polls until `condition` holds.
+pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !condition() {
+        assert!(Instant::now() < deadline, "not within 20 s: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Another process that started a store on a folder and waits to be killed.
+pub(crate) struct Owner(Child);
+
+/// The folder that the ignored test serves.
+pub(crate) const OWNER_FOLDER: &str = "GAUNTLET_EMBEDDED_TEST_FOLDER";
+/// Whether the owner's servers are to stop with it.
+pub(crate) const OWNER_GUARD: &str = "GAUNTLET_EMBEDDED_TEST_GUARD";
+
+impl Owner {
+    /// Starts an owner and waits until it says that it is ready.
+    pub(crate) async fn start(folder: &Folder, guarded: bool) -> Self {
+        let ready = folder.path().join("logs/ready");
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "restarts::owner_for_other_tests"])
+            .env(OWNER_FOLDER, folder.path())
+            .env(OWNER_GUARD, if guarded { "yes" } else { "no" })
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let owner = Self(child);
+        until("the owner has started its servers", || ready.exists()).await;
+        owner
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    pub(crate) fn kill9(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
