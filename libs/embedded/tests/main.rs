@@ -3,6 +3,10 @@
 //! Runs where Postgres and Redis are installed, as root and as a normal user. A crashed owner is this
 //! same binary run again with one ignored test chosen and a folder in its environment.
 
+#![expect(clippy::unwrap_used, reason = "clippy knows test functions, not the helpers beside them")]
+
+use std::time::{Duration, Instant};
+
 mod refusals;
 mod restarts;
 mod support;
@@ -24,6 +28,22 @@ async fn data_survives_a_stop_and_a_start() {
     assert_eq!(value(&store.postgres_url(), "SELECT n FROM kept").await, 42);
     assert_eq!(support::redis_command(&store, "GET kept").await, "$2\r\n42\r\n");
     store.stop().await;
+}
+
+#[tokio::test]
+async fn a_warm_start_takes_well_under_three_seconds() {
+    let folder = Folder::new();
+    let config = EmbeddedConfig::persistent(folder.path());
+    let begun = Instant::now();
+    EmbeddedStore::start(&config).await.unwrap().stop().await;
+    let cold = begun.elapsed();
+    let begun = Instant::now();
+    let store = EmbeddedStore::start(&config).await.unwrap();
+    let warm = begun.elapsed();
+    let begun = Instant::now();
+    store.stop().await;
+    println!("cold start and stop {cold:?}, warm start {warm:?}, stop {:?}", begun.elapsed());
+    assert!(warm < Duration::from_secs(3), "{warm:?}");
 }
 
 #[tokio::test]

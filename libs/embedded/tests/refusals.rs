@@ -2,7 +2,7 @@
 
 use gauntlet_embedded::{EmbeddedConfig, EmbeddedError, EmbeddedStore};
 
-use crate::support::Folder;
+use crate::support::{Folder, temp_dir};
 
 #[tokio::test]
 async fn data_of_another_major_version_is_refused_by_both_names() {
@@ -65,8 +65,7 @@ async fn as_root_a_closed_parent_folder_is_named() {
     if !rustix::process::geteuid().is_root() {
         return;
     }
-    // tempdir makes its folder 0700, as /root is.
-    let closed = tempfile::tempdir().unwrap();
+    let closed = temp_dir(0o700);
     let config = EmbeddedConfig::persistent(closed.path().join("data"));
     let error = EmbeddedStore::start(&config).await.unwrap_err();
     assert!(matches!(error, EmbeddedError::NotTraversable { .. }), "{error}");

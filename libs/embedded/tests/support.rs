@@ -16,9 +16,7 @@ pub(crate) struct Folder {
 
 impl Folder {
     pub(crate) fn new() -> Self {
-        use std::os::unix::fs::PermissionsExt as _;
-        let open = std::fs::Permissions::from_mode(0o755);
-        let parent = tempfile::Builder::new().permissions(open).tempdir().unwrap();
+        let parent = temp_dir(0o755);
         let path = parent.path().join("data");
         Self { _parent: parent, path }
     }
@@ -36,6 +34,13 @@ impl Folder {
                 && args.iter().any(|arg| arg.to_string_lossy().starts_with(&inside))
         })
     }
+}
+
+/// Makes a temporary folder with this mode.
+pub(crate) fn temp_dir(mode: u32) -> tempfile::TempDir {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = std::fs::Permissions::from_mode(mode);
+    tempfile::Builder::new().permissions(mode).tempdir().unwrap()
 }
 
 /// Runs statements, without reading rows.
@@ -74,7 +79,7 @@ pub(crate) async fn redis_raw(port: u16, text: &str) -> String {
     stream.write_all(format!("{text}QUIT\r\n").as_bytes()).await.unwrap();
     let mut reply = String::new();
     stream.read_to_string(&mut reply).await.unwrap();
-    reply.trim_end_matches("+OK\r\n").to_owned()
+    reply.strip_suffix("+OK\r\n").unwrap_or(&reply).to_owned()
 }
 
 /// Polls until `condition` holds.

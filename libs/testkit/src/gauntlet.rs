@@ -45,20 +45,25 @@ impl GauntletProcess {
         args: impl IntoIterator<Item = A>,
         env: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Self {
+        let mut command = Command::new(Self::binary());
+        command.args(args).envs(env);
+        Self::spawn_command(command)
+    }
+
+    /// Starts any command under the same controls, such as a helper that runs `gauntlet` itself.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn spawn_command(mut command: Command) -> Self {
         let output = target_dir().join("testkit/output");
         fs::create_dir_all(&output).expect("a folder for the output of gauntlet");
         let output = output.join(format!("{}.log", random_id()));
         let out = File::create(&output).expect("a file for the output of gauntlet");
         let err = out.try_clone().expect("a second handle on the output file");
-        let child = Command::new(Self::binary())
-            .args(args)
-            .envs(env)
-            .stdin(Stdio::null())
-            .stdout(out)
-            .stderr(err)
-            .process_group(0)
+        command.stdin(Stdio::null()).stdout(out).stderr(err).process_group(0);
+        let child = command
             .spawn()
-            .expect("gauntlet starts");
+            .unwrap_or_else(|error| panic!("cannot run {:?}: {error}", command.get_program()));
         Self { child, output }
     }
 

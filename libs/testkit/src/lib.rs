@@ -22,6 +22,11 @@
 //! # Adding a helper
 //! A second test crate must want it; it takes a deadline, and its panic prints the last state seen.
 
+#![expect(
+    clippy::print_stderr,
+    reason = "a test runner shows standard error, nobody subscribes to logs"
+)]
+
 mod client;
 mod database;
 mod gauntlet;

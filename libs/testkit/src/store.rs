@@ -16,6 +16,7 @@
 //! `GAUNTLET_TEST_PG_URL` and `GAUNTLET_TEST_REDIS_URL`, given together, name servers to use instead.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -23,7 +24,6 @@ use std::process::{Command, Stdio};
 
 use anyhow::Context as _;
 use gauntlet_embedded::{EmbeddedConfig, EmbeddedError, EmbeddedStore};
-use std::io::Write as _;
 use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 
@@ -96,12 +96,12 @@ impl TestStore {
         let user = lock(&dir.join("users"), Lock::Shared).await?;
         let _start = lock(&dir.join("start"), Lock::Exclusive).await?;
         let running = running_at(&dir.join("urls")).await;
-        let started = running.is_none();
+        // Before the start, so that servers of a process killed midway have someone to stop them.
+        ensure_watchdog(&dir, running.is_none())?;
         let (postgres_url, redis_url) = match running {
             Some(urls) => urls,
             None => start(&dir).await?,
         };
-        ensure_watchdog(&dir, started)?;
         Ok(Self { postgres_url, redis_url, _user: Some(user) })
     }
 }
@@ -175,6 +175,7 @@ async fn start(dir: &Path) -> anyhow::Result<(String, String)> {
     let store = EmbeddedStore::start(&config).await?;
     let detached = store.detach();
     let staged = dir.join("urls.new");
+    // A leftover of a killed process would keep its mode.
     let _ = fs::remove_file(&staged);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&staged)?;
     writeln!(file, "{}\n{}", detached.postgres_url, detached.redis_url)?;
@@ -183,10 +184,10 @@ async fn start(dir: &Path) -> anyhow::Result<(String, String)> {
 }
 
 /// Starts a watchdog if there is none, or if there is one that may be at its end.
-fn ensure_watchdog(dir: &Path, started: bool) -> anyhow::Result<()> {
+fn ensure_watchdog(dir: &Path, starting: bool) -> anyhow::Result<()> {
     let lock = dir.join("watchdog");
     let present = open_lock(&lock)?.try_lock().is_err();
-    if present && !started {
+    if present && !starting {
         return Ok(());
     }
     let staged = dir.join("watchdog.sh.new");

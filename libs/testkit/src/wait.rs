@@ -15,18 +15,18 @@ pub async fn wait_until<T, S: Debug>(
     mut probe: impl AsyncFnMut() -> Result<T, S>,
 ) -> T {
     let begun = Instant::now();
-    let mut last = None;
+    let mut last = "nothing".to_owned();
     loop {
         let left = within.saturating_sub(begun.elapsed()).max(POLL_INTERVAL);
         match tokio::time::timeout(left, probe()).await {
             Ok(Ok(value)) => return value,
-            Ok(Err(state)) => last = Some(state),
+            Ok(Err(state)) => last = format!("{state:?}"),
             Err(_) => {
-                panic!("not within {within:?}: {what}; the probe hung, before it saw {last:?}")
+                panic!("not within {within:?}: {what}; the probe hung; last seen {last}")
             }
         }
         if begun.elapsed() >= within {
-            panic!("not within {within:?}: {what}; last seen {last:?}");
+            panic!("not within {within:?}: {what}; last seen {last}");
         }
         tokio::time::sleep(POLL_INTERVAL).await;
     }
