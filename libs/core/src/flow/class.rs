@@ -67,7 +67,11 @@ impl FailureClass {
     #[must_use]
     pub fn attribution(self) -> Attribution {
         match self {
-            Self::Timeout | Self::Navigation | Self::ElementNotFound | Self::Assertion | Self::TargetUnreachable => Attribution::App,
+            Self::Timeout
+            | Self::Navigation
+            | Self::ElementNotFound
+            | Self::Assertion
+            | Self::TargetUnreachable => Attribution::App,
             Self::ImportError => Attribution::Test,
             Self::BrowserLaunch
             | Self::BrowserCrash

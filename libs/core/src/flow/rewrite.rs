@@ -9,7 +9,8 @@ use super::{Flow, Selector, Step, StepKind, Target};
 pub fn origin_of(url: &str) -> Option<(&str, &str)> {
     let scheme_end = url.find("://")?;
     let scheme = &url[..scheme_end];
-    if scheme.is_empty() || !scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c)) {
+    if scheme.is_empty() || !scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+    {
         return None;
     }
     let host_start = scheme_end + 3;
@@ -20,20 +21,28 @@ pub fn origin_of(url: &str) -> Option<(&str, &str)> {
 /// Compares origins as browsers do: without case, and with the default port left out.
 fn normal(origin: &str) -> String {
     let lower = origin.to_ascii_lowercase();
-    let bare = lower.strip_prefix("http://").and_then(|rest| rest.strip_suffix(":80")).map(|host| format!("http://{host}"));
-    let secure = lower.strip_prefix("https://").and_then(|rest| rest.strip_suffix(":443")).map(|host| format!("https://{host}"));
+    let bare = lower
+        .strip_prefix("http://")
+        .and_then(|rest| rest.strip_suffix(":80"))
+        .map(|host| format!("http://{host}"));
+    let secure = lower
+        .strip_prefix("https://")
+        .and_then(|rest| rest.strip_suffix(":443"))
+        .map(|host| format!("https://{host}"));
     bare.or(secure).unwrap_or(lower)
 }
 
 impl Flow {
     /// Re-aims every absolute URL of the recorded site at `base_url`, keeping paths; a path in `base_url` is prepended.
     ///
-    /// The recorded site is the origin of the first `navigate`. URLs of other origins stay as they are.
+    /// The recorded site is the origin of the first `navigate` over http(s) (recordings may start on a new-tab page). URLs of other origins stay as they are.
     pub fn rebase(&mut self, base_url: &str) {
         let Some((base_origin, base_rest)) = origin_of(base_url) else { return };
         let prefix = base_rest.split(['?', '#']).next().unwrap_or("").trim_end_matches('/');
         let recorded = self.steps.iter().find_map(|step| match &step.kind {
-            StepKind::Navigate { url } => origin_of(url).map(|(origin, _)| normal(origin)),
+            StepKind::Navigate { url } => origin_of(url)
+                .map(|(origin, _)| normal(origin))
+                .filter(|origin| origin.starts_with("http")),
             _ => None,
         });
         let Some(recorded) = recorded else { return };
@@ -72,7 +81,9 @@ impl Flow {
             if let Target::Url(url) = &mut step.target {
                 change(url);
             }
-            if let Some(url) = step.navigation.as_mut().and_then(|navigation| navigation.url.as_mut()) {
+            if let Some(url) =
+                step.navigation.as_mut().and_then(|navigation| navigation.url.as_mut())
+            {
                 change(url);
             }
         }
@@ -89,7 +100,10 @@ fn each_selector(step: &mut Step, change: impl Fn(&mut String)) {
     };
     for part in selectors.into_iter().flat_map(|all| &mut all.0).flat_map(|chain| &mut chain.0) {
         match part {
-            Selector::Css(text) | Selector::Text(text) | Selector::XPath(text) | Selector::Pierce(text) => change(text),
+            Selector::Css(text)
+            | Selector::Text(text)
+            | Selector::XPath(text)
+            | Selector::Pierce(text) => change(text),
             Selector::Aria { name, role } => name.iter_mut().chain(role).for_each(&change),
         }
     }
@@ -102,7 +116,8 @@ fn expand(text: &str, vars: &BTreeMap<String, String>) -> String {
     while let Some(start) = rest.find("${") {
         out.push_str(&rest[..start]);
         rest = &rest[start..];
-        let known = rest.find('}').and_then(|end| vars.get(&rest[2..end]).map(|value| (end, value)));
+        let known =
+            rest.find('}').and_then(|end| vars.get(&rest[2..end]).map(|value| (end, value)));
         let taken = if let Some((end, value)) = known {
             out.push_str(value);
             end + 1
