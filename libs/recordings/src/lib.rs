@@ -1,1 +1,61 @@
-//! gauntlet-recordings.
+//! Turns recordings that people already have into the one step model, [`gauntlet_core::flow::Flow`] (G2).
+//!
+//! [`parse`] reads Chrome `DevTools` Recorder JSON strictly: it reports every problem at once, each with its step and
+//! field, and never panics on any bytes. Values of `change` steps may be secrets: no error ever quotes a value.
+//!
+//! # Adding a format
+//! Add a module like [`recorder`], recognise the format in [`parse`] by its top-level fields, and give it a corpus of
+//! accepted and refused files.
+
+use gauntlet_core::flow::Flow;
+
+pub use error::{ImportErrors, PROBLEMS_MAX, Problem};
+
+mod error;
+mod fields;
+pub mod recorder;
+
+/// The largest recording that is read, in bytes.
+pub const RECORDING_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Returns the flow in `bytes`; `file` is only used to name the file in errors.
+///
+/// # Errors
+/// [`ImportErrors`] with every problem found (at most [`PROBLEMS_MAX`] are kept): too big, not UTF-8, not JSON, or not a
+/// valid recording.
+pub fn parse(bytes: &[u8], file: &str) -> Result<Flow, ImportErrors> {
+    let mut errors = ImportErrors::new(file);
+    let flow = read(bytes, &mut errors);
+    match flow {
+        Some(flow) if errors.is_empty() => Ok(flow),
+        _ => Err(errors),
+    }
+}
+
+fn read(bytes: &[u8], errors: &mut ImportErrors) -> Option<Flow> {
+    if bytes.len() > RECORDING_BYTES_MAX {
+        errors.file_problem(format!(
+            "the file has {} bytes; at most {RECORDING_BYTES_MAX} are read",
+            bytes.len()
+        ));
+        return None;
+    }
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
+        Err(error) => {
+            errors.file_problem(format!("invalid UTF-8 at byte offset {}", error.valid_up_to()));
+            return None;
+        }
+    };
+    match serde_json::from_str(text) {
+        Ok(json) => recorder::flow(&json, errors),
+        Err(error) => {
+            // serde_json's text may quote the input only for type errors, which a `Value` never has.
+            errors.file_problem(format!("malformed JSON: {error}"));
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

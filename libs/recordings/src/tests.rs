@@ -1,0 +1,187 @@
+use gauntlet_core::flow::{Button, Operator, Selector, StepKind, Target};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+
+fn one(step: Value) -> Result<Flow, ImportErrors> {
+    parse(json!({"title": "t", "steps": [step]}).to_string().as_bytes(), "a.json")
+}
+
+fn problems(step: Value) -> Vec<String> {
+    one(step).expect_err("must be refused").problems.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn g2_all_fourteen_step_types_are_read() {
+    let steps = json!([
+        {"type":"navigate","url":"http://x/"},
+        {"type":"setViewport","width":1280,"height":720,"deviceScaleFactor":1,"isMobile":false,"hasTouch":false,"isLandscape":false},
+        {"type":"click","selectors":[["#a"]],"offsetX":1,"offsetY":2,"button":"secondary","deviceType":"touch","duration":70},
+        {"type":"doubleClick","selectors":["#a"],"offsetX":1,"offsetY":2},
+        {"type":"hover","selectors":[["#h","pierce/#b"]]},
+        {"type":"change","selectors":["#a"],"value":"v"},
+        {"type":"keyDown","key":"Shift"},
+        {"type":"keyUp","key":"Shift"},
+        {"type":"scroll","x":0,"y":10},
+        {"type":"close","target":"http://x/pop"},
+        {"type":"emulateNetworkConditions","download":1,"upload":2,"latency":3},
+        {"type":"waitForElement","selectors":["#a"],"operator":"<=","count":0,"visible":false,"attributes":{"a":"b"},"properties":{"x":{"y":1}}},
+        {"type":"waitForExpression","expression":"1","frame":[0,1],"timeout":30000},
+        {"type":"customStep","name":"n","parameters":{"x":1},"unknown":"dropped"}
+    ]);
+    let flow = parse(json!({"title":"t","timeout":1,"steps":steps}).to_string().as_bytes(), "f")
+        .expect("valid");
+    assert_eq!(flow.steps.len(), 14);
+    let StepKind::Click(click) = &flow.steps[2].kind else { panic!("click") };
+    assert_eq!(click.button, Button::Secondary);
+    assert_eq!(flow.steps[9].target, Target::Url("http://x/pop".into()));
+    assert_eq!(flow.steps[12].frame, [0, 1]);
+    let StepKind::WaitForElement(wait) = &flow.steps[11].kind else { panic!("waitForElement") };
+    assert_eq!((wait.operator, wait.count), (Operator::AtMost, 0));
+    assert_eq!(wait.properties.as_deref(), Some(r#"{"x":{"y":1}}"#));
+}
+
+#[test]
+fn g2_every_selector_kind_is_read() {
+    let flow = one(json!({"type":"hover","selectors":[
+        "#a", "aria/Sign  in[role=\"button\"]", "text/Hello", "xpath///*[@id=\"x\"]", "pierce/.c",
+        ["aria/Hello [x] World", "aria/[role='generic']"], "css/#a"]}))
+    .expect("valid");
+    let all = flow.steps[0].selectors().expect("has selectors");
+    let firsts: Vec<_> = all.0.iter().map(|chain| chain.0[0].clone()).collect();
+    let aria = |name: &str, role: Option<&str>| Selector::Aria {
+        name: Some(name.into()),
+        role: role.map(Into::into),
+    };
+    assert_eq!(firsts[0], Selector::Css("#a".into()));
+    assert_eq!(firsts[1], aria("Sign in", Some("button")));
+    assert_eq!(firsts[2], Selector::Text("Hello".into()));
+    assert_eq!(firsts[3], Selector::XPath("//*[@id=\"x\"]".into()));
+    assert_eq!(firsts[4], Selector::Pierce(".c".into()));
+    assert_eq!(firsts[5], aria("Hello [x] World", None));
+    assert_eq!(all.0[5].0[1], Selector::Aria { name: None, role: Some("generic".into()) });
+    assert_eq!(firsts[6], Selector::Css("#a".into()));
+}
+
+#[test]
+fn g2_every_problem_is_told_at_once_with_step_and_field() {
+    let file = json!({"timeout": 0, "steps": [
+        {"type":"click","selectors":[],"offsetX":"1"},
+        {"type":"fly"},
+        {"type":"setViewport","width":1},
+        7,
+        {"type":"waitForElement","selectors":[["#a", ""]],"count":1.5}
+    ]});
+    let errors = parse(file.to_string().as_bytes(), "bad.json").expect_err("refused");
+    let text = errors.to_string();
+    for expected in [
+        "bad.json: title: is required and missing",
+        "bad.json: timeout: must be between 1 and 30000 milliseconds",
+        "bad.json: step 1 (click): steps[0].selectors: must not be empty",
+        "bad.json: step 1 (click): steps[0].offsetX: must be a number, not a string",
+        "bad.json: step 1 (click): steps[0].offsetY: is required and missing",
+        "bad.json: step 2 (fly): steps[1].type: unknown step type",
+        "bad.json: step 3 (setViewport): steps[2].isMobile: is required and missing",
+        "bad.json: step 4: steps[3]: a step must be an object, not a number",
+        "bad.json: step 5 (waitForElement): steps[4].selectors[0][1]: must not be empty",
+        "bad.json: step 5 (waitForElement): steps[4].count: must be a whole number",
+    ] {
+        assert!(text.contains(expected), "missing {expected:?} in:\n{text}");
+    }
+}
+
+#[test]
+fn g2_each_required_field_is_required() {
+    let whole = [
+        json!({"type":"navigate","url":"http://x/"}),
+        json!({"type":"setViewport","width":1280,"height":720,"deviceScaleFactor":1,"isMobile":false,"hasTouch":false,"isLandscape":false}),
+        json!({"type":"click","selectors":["#a"],"offsetX":1,"offsetY":2}),
+        json!({"type":"doubleClick","selectors":["#a"],"offsetX":1,"offsetY":2}),
+        json!({"type":"hover","selectors":["#a"]}),
+        json!({"type":"change","selectors":["#a"],"value":""}),
+        json!({"type":"keyDown","key":"a"}),
+        json!({"type":"keyUp","key":"a"}),
+        json!({"type":"emulateNetworkConditions","download":1,"upload":2,"latency":3}),
+        json!({"type":"waitForElement","selectors":["#a"]}),
+        json!({"type":"waitForExpression","expression":"1"}),
+        json!({"type":"customStep","name":"n"}),
+    ];
+    for step in whole {
+        one(step.clone()).expect("whole step");
+        for field in step.as_object().expect("object").keys() {
+            let mut cut = step.clone();
+            cut.as_object_mut().expect("object").remove(field);
+            assert_eq!(problems(cut).len(), 1, "{field} of {step}");
+        }
+    }
+}
+
+#[test]
+fn g2_bounds_and_bad_values_are_refused() {
+    let hover = |extra: Value| {
+        let mut step = json!({"type":"hover","selectors":["#a"]});
+        step.as_object_mut().expect("object").extend(extra.as_object().expect("object").clone());
+        step
+    };
+    for extra in [
+        json!({"timeout": 0}),
+        json!({"timeout": 30001}),
+        json!({"timeout": "5"}),
+        json!({"frame": [-1]}),
+        json!({"frame": 0}),
+        json!({"target": 3}),
+        json!({"selectors": [["aria/x[checked=\"true\"]"]]}),
+        json!({"selectors": [[]]}),
+        json!({"selectors": [[3]]}),
+        json!({"selectors": ["aria/"]}),
+        json!({"assertedEvents": [{"type": "reload"}]}),
+        json!({"assertedEvents": 3}),
+    ] {
+        assert_eq!(problems(hover(extra.clone())).len(), 1, "{extra}");
+    }
+    assert!(parse(br#"{"title":"t","steps":[]}"#, "f").is_err());
+}
+
+#[test]
+fn g2_broken_files_say_where() {
+    let message = |bytes: &[u8]| parse(bytes, "f.json").expect_err("refused").to_string();
+    assert_eq!(message(b"ab\xff"), "f.json: invalid UTF-8 at byte offset 2");
+    assert!(
+        message(b"{\n \"title\": }").contains("line 2 column 11"),
+        "{}",
+        message(b"{\n \"title\": }")
+    );
+    assert!(message(&vec![b' '; RECORDING_BYTES_MAX + 1]).contains("at most 16777216"));
+    assert!(message(b"[]").contains("must be a JSON object, not an array"));
+    assert!(message("[".repeat(100_000).as_bytes()).contains("recursion limit"));
+}
+
+#[test]
+fn errors_are_bounded_and_never_quote_a_value() {
+    let step = json!({"type":"change","selectors":[],"value":"hunter2"});
+    let file = json!({"title":"t","steps":vec![step; 80]});
+    let errors = parse(file.to_string().as_bytes(), "f").expect_err("refused");
+    assert_eq!((errors.problems.len(), errors.omitted), (PROBLEMS_MAX, 30));
+    assert!(!errors.to_string().contains("hunter2"));
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_the_parser_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let _ = parse(&bytes, "f");
+    }
+
+    #[test]
+    fn no_damaged_recording_makes_the_parser_panic(cut in 0usize..400, byte in any::<u8>(), selector in ".{0,40}") {
+        let file = json!({"title":"t","timeout":3,"steps":[
+            {"type":"click","selectors":[[selector.clone()], format!("aria/{selector}")],"offsetX":1,"offsetY":2,
+             "assertedEvents":[{"type":"navigation","url":""}],"frame":[0]}]});
+        let mut bytes = file.to_string().into_bytes();
+        let _ = parse(&bytes, "f");
+        let at = cut % bytes.len();
+        bytes[at] = byte;
+        let _ = parse(&bytes, "f");
+        let _ = parse(&bytes[..at], "f");
+    }
+}
