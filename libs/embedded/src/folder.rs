@@ -29,8 +29,17 @@ const TAIL_LINES: usize = 15;
 #[derive(Debug)]
 pub(crate) struct DataFolder {
     root: PathBuf,
-    /// Held until drop.
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for DataFolder {
+    /// Unlocks by name: closing is not enough while a child that another thread just forked still
+    /// has a copy of the handle.
+    fn drop(&mut self) {
+        if let Err(error) = self.lock.unlock() {
+            tracing::debug!(folder = %self.root.display(), %error, "folder not unlocked");
+        }
+    }
 }
 
 impl DataFolder {
@@ -50,7 +59,7 @@ impl DataFolder {
             }
         }
         let lock = lock(&root, ephemeral)?;
-        Ok(Self { root, _lock: lock })
+        Ok(Self { root, lock })
     }
 
     /// Makes the inner folders and lets `account` pass; checks that it can come this far.

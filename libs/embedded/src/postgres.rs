@@ -1,8 +1,8 @@
 //! Postgres: making the cluster, the command line of a start, and what "ready" means.
 
 use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use tokio_postgres::{Client, Config, NoTls};
@@ -65,10 +65,16 @@ impl PostgresLaunch {
     /// Succeeds when the server takes our password; the error says what was seen instead.
     pub(crate) async fn probe(&self, port: u16) -> Result<(), String> {
         let work = async |_: &Client| Ok(());
-        self.connected(port, work).await.map_err(|error| match error.as_db_error() {
-            Some(db) => db.message().to_owned(),
-            None => error.to_string(),
-        })
+        // A stranger on the port may accept and say nothing, which a connect timeout does not cover.
+        let asked = tokio::time::timeout(PROBE_TIMEOUT, self.connected(port, work)).await;
+        match asked {
+            Err(_) => Err("no reply".to_owned()),
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => match error.as_db_error() {
+                Some(db) => Err(db.message().to_owned()),
+                None => Err(error.to_string()),
+            },
+        }
     }
 
     /// Creates our database if a crash or a first start left it absent.
@@ -142,7 +148,7 @@ async fn run_initdb(
     folder: &DataFolder,
     programs: &Programs,
     account: &Account,
-    password_file: &std::path::Path,
+    password_file: &Path,
     ephemeral: bool,
 ) -> Result<(), EmbeddedError> {
     let log = folder.log("initdb");
@@ -166,13 +172,13 @@ async fn run_initdb(
     }
     account.apply(&mut command);
     let spawned = command.spawn();
-    let mut child = spawned.map_err(|source| EmbeddedError::Spawn {
+    let mut initdb = KillOnDrop(spawned.map_err(|source| EmbeddedError::Spawn {
         program: programs.initdb.display().to_string(),
         source,
-    })?;
+    })?);
     let mut ended = None;
     within(INITDB_LIMIT, || {
-        ended = child.try_wait().transpose();
+        ended = initdb.0.try_wait().transpose();
         ended.is_some()
     })
     .await;
@@ -180,11 +186,18 @@ async fn run_initdb(
         Some(Ok(status)) if status.success() => return Ok(()),
         Some(Ok(status)) => status.to_string(),
         Some(Err(error)) => error.to_string(),
-        None => {
-            let _ = child.kill();
-            let _ = child.wait();
-            format!("killed after {INITDB_LIMIT:?}")
-        }
+        None => format!("killed after {INITDB_LIMIT:?}"),
     };
     Err(EmbeddedError::InitFailed { status, tail: log.tail(from), log: log.path })
+}
+
+/// A start that is cancelled leaves no initdb behind.
+struct KillOnDrop(Child);
+
+impl Drop for KillOnDrop {
+    fn drop(&mut self) {
+        // Both fail harmlessly on a process that was already waited for.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }

@@ -41,7 +41,7 @@ impl RedisLaunch {
              # The next start knows an orphan by its command line.\n\
              set-proc-title no\n",
             self.password.reveal(),
-            self.dir.display(),
+            self.dir.display().to_string().replace('\\', r"\\").replace('"', "\\\""),
         );
         write_private(&self.conf, &conf)?;
         self.account.give(&self.conf)

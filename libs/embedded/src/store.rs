@@ -12,6 +12,7 @@ use crate::guard::Guard;
 use crate::password::Password;
 use crate::postgres::{self, PostgresLaunch};
 use crate::process::Pid;
+use crate::programs::Programs;
 use crate::redis::RedisLaunch;
 use crate::server::{Launch, Server};
 use crate::{orphans, programs};
@@ -59,51 +60,20 @@ impl EmbeddedStore {
         let account = Account::choose(&folder.postgres())?;
         folder.open_to(&account)?;
         orphans::stop(&folder, config.stop_grace).await?;
-        let first_start = !folder.postgres().join("PG_VERSION").exists();
-        if !first_start && !folder.password().exists() {
-            return Err(EmbeddedError::PasswordMissing { file: folder.password() });
-        }
-        let password = Password::load_or_create(&folder.password())?;
-        let guard = Arc::new(if config.stop_with_owner {
-            Guard::start(folder.root(), config.ephemeral)?
-        } else {
-            Guard::default()
+        let password = password_of(&folder)?;
+        let guard = Arc::new(match config.stop_with_owner {
+            true => Guard::start(folder.root(), config.ephemeral)?,
+            false => Guard::default(),
         });
-        let postgres_launch = PostgresLaunch {
-            program: programs.postgres.clone(),
-            data: folder.postgres(),
-            log: folder.log("postgres"),
-            account: account.clone(),
-            password: password.clone(),
-            ephemeral: config.ephemeral,
-        };
-        let redis_launch = RedisLaunch {
-            program: programs.redis_server.clone(),
-            dir: folder.redis(),
-            conf: folder.redis_conf(),
-            log: folder.log("redis"),
-            account: account.clone(),
-            password: password.clone(),
-            ephemeral: config.ephemeral,
-        };
-        redis_launch.write_conf()?;
-        let (timeout, grace) = (config.start_timeout, config.stop_grace);
-        let start_postgres = async {
-            postgres::init(&folder, &programs, &account, &password, config.ephemeral).await?;
-            let launch = Launch::Postgres(postgres_launch);
-            let server = Server::start(launch, guard.clone(), timeout, grace).await?;
-            server.ensure_database().await?;
-            Ok(server)
-        };
-        let start_redis = Server::start(Launch::Redis(redis_launch), guard.clone(), timeout, grace);
+        let launches = Launches { folder: &folder, programs, account, password, config };
         // Both run to their end, so that the one that succeeded is stopped if the other failed.
-        let (postgres, redis) = tokio::join!(start_postgres, start_redis);
+        let (postgres, redis) =
+            tokio::join!(launches.postgres(guard.clone()), launches.redis(guard.clone()));
         let (postgres, redis) = (postgres?, redis?);
         tracing::info!(
             folder = %folder.root().display(),
             postgres.port = postgres.port(),
             redis.port = redis.port(),
-            first_start,
             elapsed_ms = begun.elapsed().as_millis(),
             "embedded store started"
         );
@@ -171,5 +141,59 @@ impl Drop for EmbeddedStore {
         {
             tracing::warn!(folder = %self.folder.root().display(), %error, "folder not removed");
         }
+    }
+}
+
+/// Reads or makes the password; a cluster whose password is lost is not ours to open.
+fn password_of(folder: &DataFolder) -> Result<Password, EmbeddedError> {
+    let file = folder.password();
+    if folder.postgres().join("PG_VERSION").exists() && !file.exists() {
+        return Err(EmbeddedError::PasswordMissing { file });
+    }
+    Password::load_or_create(&file)
+}
+
+/// What both servers are started from.
+struct Launches<'a> {
+    folder: &'a DataFolder,
+    programs: Programs,
+    account: Account,
+    password: Password,
+    config: &'a EmbeddedConfig,
+}
+
+impl Launches<'_> {
+    async fn postgres(&self, guard: Arc<Guard>) -> Result<Server, EmbeddedError> {
+        let Self { folder, programs, account, password, config } = self;
+        postgres::init(folder, programs, account, password, config.ephemeral).await?;
+        let launch = PostgresLaunch {
+            program: programs.postgres.clone(),
+            data: folder.postgres(),
+            log: folder.log("postgres"),
+            account: account.clone(),
+            password: password.clone(),
+            ephemeral: config.ephemeral,
+        };
+        let server = self.start(Launch::Postgres(launch), guard).await?;
+        server.ensure_database().await?;
+        Ok(server)
+    }
+
+    async fn redis(&self, guard: Arc<Guard>) -> Result<Server, EmbeddedError> {
+        let launch = RedisLaunch {
+            program: self.programs.redis_server.clone(),
+            dir: self.folder.redis(),
+            conf: self.folder.redis_conf(),
+            log: self.folder.log("redis"),
+            account: self.account.clone(),
+            password: self.password.clone(),
+            ephemeral: self.config.ephemeral,
+        };
+        launch.write_conf()?;
+        self.start(Launch::Redis(launch), guard).await
+    }
+
+    async fn start(&self, launch: Launch, guard: Arc<Guard>) -> Result<Server, EmbeddedError> {
+        Server::start(launch, guard, self.config.start_timeout, self.config.stop_grace).await
     }
 }

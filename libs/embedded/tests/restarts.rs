@@ -1,17 +1,20 @@
 //! Crashes: of the owner, of a server, on purpose.
 
+use std::time::Duration;
+
 use gauntlet_embedded::{EmbeddedConfig, EmbeddedError, EmbeddedStore};
 
-use crate::support::{Folder, OWNER_FOLDER, OWNER_GUARD, Owner, redis_command, sql, until, value};
+use crate::support::{
+    Folder, Kind, OWNER_FOLDER, OWNER_KIND, Owner, redis_command, sql, until, value,
+};
 
 /// Not a test: the process that other tests kill.
 #[tokio::test]
 #[ignore = "run by other tests in a process of its own"]
 async fn owner_for_other_tests() {
     let Some(folder) = std::env::var_os(OWNER_FOLDER) else { return };
-    let stop_with_owner = std::env::var_os(OWNER_GUARD).is_some_and(|value| value == "yes");
-    let config = EmbeddedConfig { stop_with_owner, ..EmbeddedConfig::persistent(folder) };
-    let store = EmbeddedStore::start(&config).await.unwrap();
+    let kind = Kind::from_name(&std::env::var_os(OWNER_KIND).unwrap());
+    let store = EmbeddedStore::start(&kind.config(folder)).await.unwrap();
     sql(&store.postgres_url(), "CREATE TABLE kept (n int); INSERT INTO kept VALUES (7)").await;
     redis_command(&store, "SET kept 7").await;
     std::fs::write(store.data_dir().join("logs/ready"), "").unwrap();
@@ -21,7 +24,7 @@ async fn owner_for_other_tests() {
 #[tokio::test]
 async fn orphans_of_a_killed_owner_are_stopped_and_their_data_is_kept() {
     let folder = Folder::new();
-    let mut owner = Owner::start(&folder, false).await;
+    let mut owner = Owner::start(&folder, Kind::Unguarded).await;
     let orphans = folder.servers();
     assert_eq!(orphans.len(), 2, "{orphans:?}");
     owner.kill9();
@@ -38,15 +41,24 @@ async fn orphans_of_a_killed_owner_are_stopped_and_their_data_is_kept() {
 #[tokio::test]
 async fn servers_stop_when_their_owner_is_killed() {
     let folder = Folder::new();
-    let mut owner = Owner::start(&folder, true).await;
+    let mut owner = Owner::start(&folder, Kind::Guarded).await;
     owner.kill9();
     until("both servers stop", || folder.servers().is_empty()).await;
 }
 
 #[tokio::test]
+async fn an_ephemeral_folder_goes_when_its_owner_is_killed() {
+    let folder = Folder::new();
+    let mut owner = Owner::start(&folder, Kind::Ephemeral).await;
+    owner.kill9();
+    until("the folder is removed", || !folder.path().exists()).await;
+    assert_eq!(folder.servers(), []);
+}
+
+#[tokio::test]
 async fn a_second_start_on_a_held_folder_names_the_holder() {
     let folder = Folder::new();
-    let owner = Owner::start(&folder, true).await;
+    let owner = Owner::start(&folder, Kind::Guarded).await;
     let config = EmbeddedConfig::persistent(folder.path());
     let error = EmbeddedStore::start(&config).await.unwrap_err();
     assert!(matches!(error, EmbeddedError::Locked { .. }), "{error}");
@@ -78,4 +90,42 @@ async fn killed_servers_start_again_on_the_same_port_with_every_commit() {
     let error = store.postgres().start_again().await.unwrap_err();
     assert!(matches!(error, EmbeddedError::StillRunning { .. }), "{error}");
     store.stop().await;
+}
+
+#[tokio::test]
+async fn a_taken_port_is_told_from_a_broken_server() {
+    let folder = Folder::new();
+    let store = EmbeddedStore::start(&EmbeddedConfig::ephemeral(folder.path())).await.unwrap();
+    for server in [store.postgres(), store.redis()] {
+        server.stop().await;
+        let squatter = std::net::TcpListener::bind(("127.0.0.1", server.port())).unwrap();
+        let error = server.start_again().await.unwrap_err();
+        assert!(matches!(error, EmbeddedError::NoFreePort { .. }), "{error}");
+        drop(squatter);
+        server.start_again().await.unwrap();
+    }
+    store.stop().await;
+}
+
+#[tokio::test]
+async fn a_stale_pid_file_that_names_a_stranger_stops_no_start() {
+    let folder = Folder::new();
+    let config = EmbeddedConfig::persistent(folder.path());
+    EmbeddedStore::start(&config).await.unwrap().stop().await;
+    // As after a crash of the machine: the number now belongs to somebody else, here to us.
+    let stale = format!("{}\n{}\n", std::process::id(), folder.path().join("postgres").display());
+    std::fs::write(folder.path().join("postgres/postmaster.pid"), stale).unwrap();
+    EmbeddedStore::start(&config).await.unwrap().stop().await;
+}
+
+#[tokio::test]
+async fn a_cancelled_start_leaves_no_process_and_can_be_repeated() {
+    let folder = Folder::new();
+    let config = EmbeddedConfig::persistent(folder.path());
+    for limit_ms in [50, 300, 900] {
+        let limit = Duration::from_millis(limit_ms);
+        let _ = tokio::time::timeout(limit, EmbeddedStore::start(&config)).await;
+        assert_eq!(folder.servers(), [], "after {limit:?}");
+    }
+    EmbeddedStore::start(&config).await.unwrap().stop().await;
 }

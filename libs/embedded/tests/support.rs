@@ -1,10 +1,11 @@
 //! Folders, one-line SQL and Redis, and an owner that can be killed.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use gauntlet_embedded::{EmbeddedStore, Pid, processes_where};
+use gauntlet_embedded::{EmbeddedConfig, EmbeddedStore, Pid, processes_where};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_postgres::{Client, NoTls};
 
@@ -96,17 +97,40 @@ pub(crate) struct Owner(Child);
 
 /// The folder that the ignored test serves.
 pub(crate) const OWNER_FOLDER: &str = "GAUNTLET_EMBEDDED_TEST_FOLDER";
-/// Whether the owner's servers are to stop with it.
-pub(crate) const OWNER_GUARD: &str = "GAUNTLET_EMBEDDED_TEST_GUARD";
+/// Which [`Kind`] of store it starts.
+pub(crate) const OWNER_KIND: &str = "GAUNTLET_EMBEDDED_TEST_KIND";
+
+/// How the other process starts its store.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Kind {
+    Guarded,
+    Unguarded,
+    Ephemeral,
+}
+
+impl Kind {
+    pub(crate) fn config(self, folder: impl Into<PathBuf>) -> EmbeddedConfig {
+        EmbeddedConfig {
+            ephemeral: self == Self::Ephemeral,
+            stop_with_owner: self != Self::Unguarded,
+            ..EmbeddedConfig::persistent(folder)
+        }
+    }
+
+    pub(crate) fn from_name(name: &OsStr) -> Self {
+        let kinds = [Self::Guarded, Self::Unguarded, Self::Ephemeral];
+        kinds.into_iter().find(|kind| name == format!("{kind:?}").as_str()).unwrap()
+    }
+}
 
 impl Owner {
     /// Starts an owner and waits until it says that it is ready.
-    pub(crate) async fn start(folder: &Folder, guarded: bool) -> Self {
+    pub(crate) async fn start(folder: &Folder, kind: Kind) -> Self {
         let ready = folder.path().join("logs/ready");
         let child = Command::new(std::env::current_exe().unwrap())
             .args(["--ignored", "--exact", "restarts::owner_for_other_tests"])
             .env(OWNER_FOLDER, folder.path())
-            .env(OWNER_GUARD, if guarded { "yes" } else { "no" })
+            .env(OWNER_KIND, format!("{kind:?}"))
             .stdout(Stdio::null())
             .spawn()
             .unwrap();

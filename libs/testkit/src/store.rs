@@ -30,6 +30,9 @@ use tokio::sync::OnceCell;
 use crate::client::connected;
 use crate::target::target_dir;
 
+#[cfg(test)]
+mod tests;
+
 const WATCHDOG: &str = include_str!("watchdog.sh");
 
 /// The Postgres and the Redis that tests share.
