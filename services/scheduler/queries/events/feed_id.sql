@@ -1,0 +1,2 @@
+-- Reads the feed's identity. Locks nothing.
+SELECT feed_id FROM feeds

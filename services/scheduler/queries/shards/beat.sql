@@ -1,0 +1,21 @@
+-- Notes which tests run under each named lease and says what became of it. Takes shard locks in key order, skips rows that
+-- somebody else holds (the next beat notes them) and so never waits; takes no run lock.
+WITH held AS (
+    SELECT * FROM unnest($2::uuid[], $3::int[], $4::bigint[], $5::text[]) AS h (run_id, shard_index, epoch, running)
+), changed AS (
+    SELECT s.run_id, s.shard_index, h.running::int[] AS running
+    FROM shards AS s
+    JOIN held AS h USING (run_id, shard_index, epoch)
+    WHERE s.session_id = $1 AND s.running IS DISTINCT FROM h.running::int[]
+    ORDER BY s.run_id, s.shard_index
+    FOR NO KEY UPDATE OF s SKIP LOCKED
+), noted AS (
+    UPDATE shards AS s SET running = c.running
+    FROM changed AS c
+    WHERE s.run_id = c.run_id AND s.shard_index = c.shard_index
+)
+SELECT h.run_id, h.shard_index, h.epoch,
+       coalesce(s.state = 'LEASED' AND s.epoch = h.epoch AND s.session_id = $1, false) AS held,
+       coalesce(s.state = 'CANCELLED', false) AS cancelled
+FROM held AS h
+LEFT JOIN shards AS s USING (run_id, shard_index)

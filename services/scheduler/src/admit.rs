@@ -1,0 +1,255 @@
+//! Admission: a request becomes a planned run.
+//!
+//! What is fixed here stays: the list of tests (A4), the environment's values (A6), the options. A crash before the commit
+//! admits nothing; after it the caller repeats its request id and is told the same run.
+
+use crate::store::admit::{Admitted, NewRun, SelectedTest};
+use crate::store::{Store, StoreError};
+use crate::wake::Wake;
+use gauntlet_core::RunId;
+use gauntlet_core::limits::{RUN_TESTS_MAX, SHARD_TESTS_MAX};
+use gauntlet_core::plan::contiguous_shards;
+use gauntlet_proto::v1;
+use gauntlet_runtime::ids;
+use prost::Message as _;
+use sha2::{Digest as _, Sha256};
+use std::collections::HashSet;
+use uuid::Uuid;
+
+/// Organisation of everybody until there are tokens.
+const ORG: &str = "default";
+
+/// A request, checked at the edge.
+pub(crate) struct NewRunRequest {
+    pub(crate) request_id: Option<Uuid>,
+    pub(crate) project: String,
+    pub(crate) environment: String,
+    pub(crate) selection: Selection,
+    pub(crate) options: v1::RunOptions,
+    pub(crate) trigger: v1::Trigger,
+}
+
+/// Which tests.
+pub(crate) enum Selection {
+    /// These, in this order.
+    Listed {
+        /// Their ids.
+        ids: Vec<Uuid>,
+        /// Whether drafts may be among them.
+        include_drafts: bool,
+    },
+    /// All with these labels.
+    Tagged {
+        /// The labels.
+        tags: Vec<String>,
+        /// Whether drafts are taken.
+        include_drafts: bool,
+    },
+}
+
+/// Why a run was not admitted.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AdmitError {
+    /// The store failed.
+    #[error("the run could not be stored")]
+    Store(#[source] StoreError),
+    /// A listed test is not there.
+    #[error("no such test in project {project}: {test_id}")]
+    NoSuchTest {
+        /// Project that was searched.
+        project: String,
+        /// The first one missing.
+        test_id: Uuid,
+    },
+    /// A listed test is a draft.
+    #[error("test {test_id} is a draft; ask for drafts to run it")]
+    Draft {
+        /// The test.
+        test_id: Uuid,
+    },
+    /// Nothing matches.
+    #[error("no test of project {project} matches the selection")]
+    NothingSelected {
+        /// Project that was searched.
+        project: String,
+    },
+    /// No such environment.
+    #[error("no such environment in project {project}: {environment}")]
+    NoSuchEnvironment {
+        /// Project that was searched.
+        project: String,
+        /// The environment.
+        environment: String,
+    },
+    /// More tests than a run may have.
+    #[error("{actual} tests or more are selected, a run may have {limit}")]
+    TooManyTests {
+        /// The limit.
+        limit: usize,
+        /// How many there are at least.
+        actual: usize,
+    },
+    /// The request id was used for something else.
+    #[error("the request id was used with another request")]
+    RequestIdReused,
+}
+
+/// Plans and admits a run; returns its id, which is an earlier one when the request was made before.
+pub(crate) async fn admit(
+    store: &Store,
+    wake: &Wake,
+    request: NewRunRequest,
+) -> Result<RunId, AdmitError> {
+    let idempotency = request.request_id.map(|id| (id, payload_hash(&request)));
+    if let Some((id, hash)) = &idempotency {
+        // A repeat is answered before the world is looked at again: it may have changed since.
+        let earlier = store.find_request(*id, hash).await.map_err(AdmitError::Store)?;
+        if let Some(earlier) = earlier {
+            return admitted(earlier, None);
+        }
+    }
+    let tests = select(store, &request).await?;
+    let options = resolve(store, &request).await?;
+    let run = plan(request, options, tests, idempotency);
+    let outcome = store.admit(&run).await.map_err(AdmitError::Store)?;
+    wake.run_changed(run.run_id);
+    wake.work();
+    admitted(outcome, Some(run.run_id))
+}
+
+fn admitted(outcome: Admitted, new: Option<RunId>) -> Result<RunId, AdmitError> {
+    match (outcome, new) {
+        (Admitted::New, Some(run_id)) | (Admitted::Repeated(run_id), _) => Ok(run_id),
+        (Admitted::Reused, _) | (Admitted::New, None) => Err(AdmitError::RequestIdReused),
+    }
+}
+
+fn plan(
+    request: NewRunRequest,
+    options: v1::RunOptions,
+    tests: Vec<SelectedTest>,
+    idempotency: Option<(Uuid, Vec<u8>)>,
+) -> NewRun {
+    let test_count = u32::try_from(tests.len()).unwrap_or(u32::MAX);
+    // A grant must fit in a message, so a large run gets more shards than it asked for.
+    let shards_wanted = options.shards.unsigned_abs().max(test_count.div_ceil(SHARD_TESTS_MAX));
+    NewRun {
+        run_id: RunId(ids::v7()),
+        org: ORG.to_owned(),
+        project: request.project,
+        environment: request.environment,
+        browser: browser_name(options.browser()),
+        workers: options.workers.unsigned_abs().max(1),
+        on_infra_failure: match options.on_infra_failure() {
+            v1::OnInfraFailure::StopRun => "STOP_RUN",
+            v1::OnInfraFailure::Continue | v1::OnInfraFailure::Unspecified => "CONTINUE",
+        },
+        options: options.encode_to_vec(),
+        trigger: request.trigger.encode_to_vec(),
+        shards: contiguous_shards(test_count, shards_wanted),
+        tests,
+        request: idempotency,
+    }
+}
+
+async fn select(store: &Store, request: &NewRunRequest) -> Result<Vec<SelectedTest>, AdmitError> {
+    let project = request.project.clone();
+    match &request.selection {
+        Selection::Listed { ids, include_drafts } => {
+            let tests = store.select_tests_by_id(&project, ids).await.map_err(AdmitError::Store)?;
+            let found: HashSet<Uuid> = tests.iter().map(|t| t.test_id.0).collect();
+            if let Some(missing) = ids.iter().find(|id| !found.contains(id)) {
+                return Err(AdmitError::NoSuchTest { project, test_id: *missing });
+            }
+            match tests.iter().find(|t| !t.approved && !include_drafts) {
+                Some(draft) => Err(AdmitError::Draft { test_id: draft.test_id.0 }),
+                None => Ok(tests),
+            }
+        }
+        Selection::Tagged { tags, include_drafts } => {
+            let limit = RUN_TESTS_MAX + 1;
+            let tests = store.select_tests_by_tag(&project, tags, *include_drafts, limit).await;
+            let tests = tests.map_err(AdmitError::Store)?;
+            match tests.len() {
+                0 => Err(AdmitError::NothingSelected { project }),
+                n if n > RUN_TESTS_MAX => {
+                    Err(AdmitError::TooManyTests { limit: RUN_TESTS_MAX, actual: n })
+                }
+                _ => Ok(tests),
+            }
+        }
+    }
+}
+
+/// Resolves the environment into the options: what the request sets goes before the environment (A6).
+async fn resolve(store: &Store, request: &NewRunRequest) -> Result<v1::RunOptions, AdmitError> {
+    let mut options = request.options.clone();
+    if request.environment.is_empty() {
+        return Ok(options);
+    }
+    let found = store.find_environment(&request.project, &request.environment).await;
+    let environment =
+        found.map_err(AdmitError::Store)?.ok_or_else(|| AdmitError::NoSuchEnvironment {
+            project: request.project.clone(),
+            environment: request.environment.clone(),
+        })?;
+    if options.base_url.is_empty() {
+        options.base_url = environment.base_url;
+    }
+    for (name, value) in environment.variables {
+        options.variables.entry(name).or_insert(value);
+    }
+    Ok(options)
+}
+
+/// Hash of what was asked for. Maps are hashed in key order: their order on the wire means nothing.
+fn payload_hash(request: &NewRunRequest) -> Vec<u8> {
+    let mut hasher = Sha256::new();
+    let mut field = |bytes: &[u8]| {
+        hasher.update(u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hasher.update(bytes);
+    };
+    field(request.project.as_bytes());
+    field(request.environment.as_bytes());
+    match &request.selection {
+        Selection::Listed { ids, include_drafts } => {
+            field(&[1, u8::from(*include_drafts)]);
+            ids.iter().for_each(|id| field(id.as_bytes()));
+        }
+        Selection::Tagged { tags, include_drafts } => {
+            field(&[2, u8::from(*include_drafts)]);
+            tags.iter().for_each(|tag| field(tag.as_bytes()));
+        }
+    }
+    let (mut options, mut trigger) = (request.options.clone(), request.trigger.clone());
+    let mut maps: Vec<_> = options.variables.drain().chain(trigger.labels.drain()).collect();
+    maps.sort();
+    maps.iter().for_each(|(key, value)| {
+        field(key.as_bytes());
+        field(value.as_bytes());
+    });
+    field(&options.encode_to_vec());
+    field(&trigger.encode_to_vec());
+    hasher.finalize().to_vec()
+}
+
+/// Returns the name under which shards queue for a browser and executors offer it.
+pub(crate) fn browser_name(browser: v1::Browser) -> &'static str {
+    match browser {
+        v1::Browser::Chromium | v1::Browser::Unspecified => "chromium",
+        v1::Browser::ChromiumFull => "chromium-full",
+        v1::Browser::Firefox => "firefox",
+        v1::Browser::Webkit => "webkit",
+    }
+}
+
+/// Returns the browser of a name, for the list of executors.
+pub(crate) fn browser_of(name: &str) -> v1::Browser {
+    let known = [
+        v1::Browser::Chromium,
+        v1::Browser::ChromiumFull,
+        v1::Browser::Firefox,
+        v1::Browser::Webkit,
+    ];
+    known.into_iter().find(|b| browser_name(*b) == name).unwrap_or(v1::Browser::Unspecified)
+}

@@ -1,0 +1,82 @@
+//! Grants: what an executor gets with a lease.
+
+use crate::store::StoreError;
+use crate::store::rows::{epoch_column, ordinals, signed, unsigned};
+use gauntlet_core::{LeaseEpoch, RunId, SessionId};
+use gauntlet_pg::Row;
+use gauntlet_proto::v1;
+use prost::Message as _;
+use uuid::Uuid;
+
+/// A shard with its lease and its tests.
+#[derive(Debug, Clone)]
+pub(crate) struct Grant {
+    pub(crate) session: SessionId,
+    pub(crate) run_id: RunId,
+    pub(crate) shard_index: u32,
+    pub(crate) epoch: LeaseEpoch,
+    pub(crate) message: v1::ShardGrant,
+}
+
+/// Turns a row of `shards/grant` or `shards/list_unnamed` into a grant.
+pub(crate) fn grant_of(row: &Row) -> Result<Grant, StoreError> {
+    let run_id = RunId(row.get("run_id"));
+    let shard_index = unsigned(row.get("shard_index"));
+    let epoch = crate::store::rows::epoch(row.get("epoch"));
+    let lease_id: Option<Uuid> = row.get("lease_id");
+    let options = v1::RunOptions::decode(row.get::<_, &[u8]>("options"))
+        .map_err(|_| StoreError::Inconsistent { table: "runs", column: "options" })?;
+    let message = v1::ShardGrant {
+        run_id: run_id.to_string(),
+        generation: row.get("generation"),
+        shard_index: signed(shard_index),
+        epoch: epoch_column(epoch),
+        lease_id: lease_id.map(|id| id.to_string()).unwrap_or_default(),
+        tests: planned_tests(row, shard_index),
+        options: Some(options),
+        poisoned_ordinals: row.get("poisoned"),
+        infra_attempt: row.get::<_, i32>("infra_attempts") + 1,
+    };
+    Ok(Grant { session: SessionId(row.get("session_id")), run_id, shard_index, epoch, message })
+}
+
+fn planned_tests(row: &Row, shard_index: u32) -> Vec<v1::PlannedTest> {
+    let test_ids: Vec<Uuid> = row.get("test_ids");
+    let hashes: Vec<&[u8]> = row.get("revision_hashes");
+    let names: Vec<String> = row.get("names");
+    let files: Vec<String> = row.get("files");
+    ordinals(row.get("ordinals"))
+        .into_iter()
+        .zip(test_ids)
+        .zip(hashes)
+        .zip(names.into_iter().zip(files))
+        .map(|(((ordinal, test_id), hash), (name, file))| v1::PlannedTest {
+            ordinal: signed(ordinal),
+            test_id: test_id.to_string(),
+            revision_hash: hex(hash),
+            name,
+            file,
+            shard_index: signed(shard_index),
+        })
+        .collect()
+}
+
+/// Returns bytes as lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Returns the bytes of lower-case hex, or none.
+pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|d| u8::try_from(d).ok());
+    let pairs = text.as_bytes().chunks_exact(2);
+    if !pairs.remainder().is_empty() {
+        return None;
+    }
+    pairs.map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
+}

@@ -1,0 +1,163 @@
+//! Checks of `TriggerRun`: every malformed field is named, all at once.
+
+use crate::admit::{NewRunRequest, Selection};
+use gauntlet_core::limits::{
+    LISTED_TESTS_MAX, RUN_SHARDS_MAX, SHARD_WORKERS_MAX, TEST_RETRIES_MAX, TEST_TIMEOUT_MAX,
+};
+use gauntlet_proto::edge::{self, Violations};
+use gauntlet_proto::{FieldViolation, v1};
+use std::collections::HashMap;
+use std::time::Duration;
+
+const NAME_CHARS_MAX: usize = 128;
+const URL_CHARS_MAX: usize = 2_048;
+const LABELS_MAX: usize = 32;
+const LABEL_CHARS_MAX: usize = 1_024;
+const VARIABLES_MAX: usize = 256;
+const VARIABLE_CHARS_MAX: usize = 4_096;
+
+/// Returns the project, "default" when empty.
+pub(crate) fn project(text: String) -> Result<String, FieldViolation> {
+    if text.is_empty() {
+        return Ok("default".to_owned());
+    }
+    name("project", &text)?;
+    Ok(text)
+}
+
+/// Checks a name of a project, environment or label.
+pub(crate) fn name(field: &str, text: &str) -> Result<(), FieldViolation> {
+    if text.is_empty() || text.chars().count() > NAME_CHARS_MAX || text.contains('\0') {
+        let rule = format!("must have 1 to {NAME_CHARS_MAX} characters and no NUL");
+        return Err(FieldViolation::new(field, rule));
+    }
+    Ok(())
+}
+
+/// Turns a request into one to admit.
+pub(crate) fn trigger_run(
+    request: v1::TriggerRunRequest,
+) -> Result<NewRunRequest, Vec<FieldViolation>> {
+    let mut violations = Violations::default();
+    let request_id = match request.request_id.as_str() {
+        "" => None,
+        id => violations.take(edge::uuid("request_id", id)),
+    };
+    let project = violations.take(project(request.project));
+    if !request.environment.is_empty() {
+        violations.take(name("environment", &request.environment));
+    }
+    let selection = selection(request.selection.unwrap_or_default(), &mut violations);
+    let options = request.options.unwrap_or_default();
+    check_options(&options, &mut violations);
+    let trigger = request.trigger.unwrap_or_default();
+    check_trigger(&trigger, &mut violations);
+    violations.finish()?;
+    Ok(NewRunRequest {
+        request_id,
+        project: project.unwrap_or_default(),
+        environment: request.environment,
+        selection,
+        options,
+        trigger,
+    })
+}
+
+fn selection(selection: v1::TestSelection, violations: &mut Violations) -> Selection {
+    let include_drafts = selection.include_drafts;
+    if selection.test_ids.is_empty() {
+        check_tags("selection.tags", &selection.tags, violations);
+        return Selection::Tagged { tags: selection.tags, include_drafts };
+    }
+    violations.check(selection.tags.is_empty(), "selection.tags", "must be empty with test_ids");
+    let count = selection.test_ids.len();
+    let rule = format!("{count} ids, at most {LISTED_TESTS_MAX} may be listed");
+    violations.check(count <= LISTED_TESTS_MAX, "selection.test_ids", rule);
+    let ids = selection.test_ids.iter().enumerate().filter_map(|(index, id)| {
+        violations.take(edge::uuid(&format!("selection.test_ids[{index}]"), id))
+    });
+    Selection::Listed { ids: ids.collect(), include_drafts }
+}
+
+/// Checks labels of tests.
+pub(crate) fn check_tags(field: &str, tags: &[String], violations: &mut Violations) {
+    violations.check(tags.len() <= LABELS_MAX, field, format!("at most {LABELS_MAX} labels"));
+    for tag in tags {
+        let ok = (1..=64).contains(&tag.chars().count()) && !tag.contains('\0');
+        violations.check(ok, field, "labels must have 1 to 64 characters");
+    }
+}
+
+fn check_options(options: &v1::RunOptions, violations: &mut Violations) {
+    let within = |value: i32, max: u32| (0..=i64::from(max)).contains(&i64::from(value));
+    let number = |max: u32| format!("must be between 0 and {max}");
+    let (shards, workers, retries) = (options.shards, options.workers, options.retries);
+    violations.check(within(shards, RUN_SHARDS_MAX), "options.shards", number(RUN_SHARDS_MAX));
+    let workers_ok = within(workers, SHARD_WORKERS_MAX);
+    violations.check(workers_ok, "options.workers", number(SHARD_WORKERS_MAX));
+    let retries_ok = within(retries, TEST_RETRIES_MAX);
+    violations.check(retries_ok, "options.retries", number(TEST_RETRIES_MAX));
+    check_enums(options, violations);
+    if !options.base_url.is_empty() {
+        check_url("options.base_url", &options.base_url, violations);
+    }
+    check_variables("options.variables", &options.variables, violations);
+    if let Some(timeout) = &options.test_timeout {
+        let timeout = violations.take(edge::duration("options.test_timeout", timeout));
+        let range = Duration::from_secs(1)..=TEST_TIMEOUT_MAX;
+        let ok = timeout.is_none_or(|timeout| range.contains(&timeout));
+        violations.check(ok, "options.test_timeout", "must be between 1 s and 1 h");
+    }
+}
+
+fn check_enums(options: &v1::RunOptions, violations: &mut Violations) {
+    let unknown = "is not a known value";
+    let browser = v1::Browser::try_from(options.browser).is_ok();
+    violations.check(browser, "options.browser", unknown);
+    let infra = v1::OnInfraFailure::try_from(options.on_infra_failure).is_ok();
+    violations.check(infra, "options.on_infra_failure", unknown);
+    let dialogs = v1::DialogPolicy::try_from(options.dialog_policy).is_ok();
+    violations.check(dialogs, "options.dialog_policy", unknown);
+    let screenshots = v1::ScreenshotMode::try_from(options.screenshots).is_ok();
+    violations.check(screenshots, "options.screenshots", unknown);
+}
+
+fn check_trigger(trigger: &v1::Trigger, violations: &mut Violations) {
+    let known = v1::TriggeredBy::try_from(trigger.triggered_by).is_ok();
+    violations.check(known, "trigger.triggered_by", "is not a known value");
+    if !trigger.callback_url.is_empty() {
+        check_url("trigger.callback_url", &trigger.callback_url, violations);
+    }
+    let labels = &trigger.labels;
+    let few = labels.len() <= LABELS_MAX;
+    violations.check(few, "trigger.labels", format!("at most {LABELS_MAX} labels"));
+    let short = labels.iter().all(|(k, v)| k.len() <= NAME_CHARS_MAX && v.len() <= LABEL_CHARS_MAX);
+    violations.check(short, "trigger.labels", "keys up to 128, values up to 1,024 characters");
+}
+
+/// Checks an http or https URL.
+pub(crate) fn check_url(field: &str, text: &str, violations: &mut Violations) {
+    let parsed = url::Url::parse(text);
+    let ok = parsed.is_ok_and(|u| matches!(u.scheme(), "http" | "https") && u.has_host());
+    violations.check(ok, field, "must be an absolute http or https URL");
+    let rule = format!("at most {URL_CHARS_MAX} characters");
+    violations.check(text.chars().count() <= URL_CHARS_MAX, field, rule);
+}
+
+/// Checks values for `${NAME}`. The values themselves are never repeated in an error.
+pub(crate) fn check_variables(
+    field: &str,
+    variables: &HashMap<String, String>,
+    violations: &mut Violations,
+) {
+    let few = variables.len() <= VARIABLES_MAX;
+    violations.check(few, field, format!("at most {VARIABLES_MAX} variables"));
+    for (name, value) in variables {
+        let first = name.chars().next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
+        let rest = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let ok = first && rest && name.len() <= NAME_CHARS_MAX;
+        violations.check(ok, field, "names must match [A-Za-z_][A-Za-z0-9_]*");
+        let short = value.len() <= VARIABLE_CHARS_MAX;
+        violations.check(short, field, format!("values up to {VARIABLE_CHARS_MAX} bytes"));
+    }
+}

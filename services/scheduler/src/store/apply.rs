@@ -1,0 +1,212 @@
+//! Commands of the run protocol under their locks: the one transaction that every change of a run goes through.
+//!
+//! A batch of commands is decided by `core::protocol` one after the other on rows locked up front, and written with one
+//! statement per table. Locks: runs in ascending id, then their shards in key order, then feed lanes ascending.
+//! A crash before the commit changes nothing; right after it only the replies are lost, and a repeat is told what happened.
+
+use super::rows::{LockedRun, array_literal, epoch_column, locked_run, locked_shard, signed};
+use super::{Store, StoreError, sql};
+use crate::events::{self, Context, NewEvent};
+use gauntlet_core::limits::LEASE_TTL;
+use gauntlet_core::protocol::{Command, Event, Outcome, ShardRow, decide};
+use gauntlet_core::{RunId, SessionId};
+use gauntlet_pg::{Transaction, Tx};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// One command about one run.
+#[derive(Debug, Clone)]
+pub(crate) struct Item {
+    pub(crate) run_id: RunId,
+    /// The shard it is about; none for commands about the run itself.
+    pub(crate) shard_index: Option<u32>,
+    pub(crate) command: Command,
+    /// The encoded verdict of a `Close`.
+    pub(crate) verdict: Option<Vec<u8>>,
+}
+
+/// What an item came to.
+#[derive(Debug, Clone)]
+pub(crate) enum Applied {
+    /// The protocol decided.
+    Decided {
+        /// What it decided.
+        outcome: Outcome,
+        /// Revision of the run after it.
+        revision: u64,
+    },
+    /// There is no such run or shard.
+    NotFound,
+}
+
+/// Applies items in order. One transaction.
+pub(crate) struct ApplyBatch<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) items: &'a [Item],
+}
+
+impl Transaction for ApplyBatch<'_> {
+    const LABEL: &'static str = "apply_batch";
+    type Output = Vec<Result<Applied, StoreError>>;
+    type Error = StoreError;
+
+    async fn run(&self, tx: &Tx<'_>) -> Result<Self::Output, StoreError> {
+        let mut rows = Rows::lock(tx, self.items).await?;
+        let applied = self.items.iter().map(|item| rows.apply(item)).collect();
+        rows.write(tx, self.store).await?;
+        Ok(applied)
+    }
+}
+
+/// The rows of one batch under their locks, and what is to be written.
+#[derive(Default)]
+struct Rows {
+    runs: BTreeMap<RunId, LockedRun>,
+    shards: BTreeMap<(RunId, u32), ShardRow>,
+    dirty_runs: BTreeSet<RunId>,
+    dirty_shards: BTreeMap<(RunId, u32), Duration>,
+    cancelled: BTreeSet<RunId>,
+    events: Vec<(RunId, u64, Event)>,
+}
+
+impl Rows {
+    /// Lock order: runs ascending, then shards. Deciding happens after both statements: a statement that waits for a lock
+    /// and counts at once would count with an old snapshot.
+    async fn lock(tx: &Tx<'_>, items: &[Item]) -> Result<Self, StoreError> {
+        let run_ids: Vec<Uuid> = items.iter().map(|item| item.run_id.0).collect();
+        let runs = tx.query(sql::RUNS_LOCK, &[&run_ids]).await?;
+        let runs = runs.iter().map(locked_run).collect::<Result<_, _>>()?;
+        let wanted = items.iter().filter_map(|item| Some((item.run_id.0, item.shard_index?)));
+        let (shard_runs, indexes): (Vec<Uuid>, Vec<i32>) =
+            wanted.map(|(run, index)| (run, signed(index))).unzip();
+        let shards = if indexes.is_empty() {
+            BTreeMap::new()
+        } else {
+            let shards = tx.query(sql::SHARDS_LOCK, &[&shard_runs, &indexes]).await?;
+            shards.iter().map(locked_shard).collect::<Result<_, _>>()?
+        };
+        Ok(Self { runs, shards, ..Self::default() })
+    }
+
+    fn apply(&mut self, item: &Item) -> Result<Applied, StoreError> {
+        let key = item.shard_index.map(|index| (item.run_id, index));
+        let shard = key.map(|key| self.shards.get(&key));
+        let (Some(run), None | Some(Some(_))) = (self.runs.get_mut(&item.run_id), shard) else {
+            return Ok(Applied::NotFound);
+        };
+        let decision =
+            decide(&run.row, shard.flatten(), &item.command).map_err(StoreError::Illegal)?;
+        let first_revision = run.row.revision + 1;
+        if let Some(row) = decision.run {
+            run.row = row;
+            self.dirty_runs.insert(item.run_id);
+        }
+        if matches!(decision.outcome, Outcome::Closed) && item.verdict.is_some() {
+            run.verdict.clone_from(&item.verdict);
+        }
+        let revision = run.row.revision;
+        if let (Some(key), Some(row)) = (key, decision.shard) {
+            self.shards.insert(key, row);
+            self.dirty_shards.insert(key, decision.requeue_delay);
+        }
+        if decision.cancel_open_shards {
+            self.cancelled.insert(item.run_id);
+        }
+        let revisions = first_revision..;
+        self.events.extend(revisions.zip(decision.events).map(|(r, e)| (item.run_id, r, e)));
+        Ok(Applied::Decided { outcome: decision.outcome, revision })
+    }
+
+    async fn write(&self, tx: &Tx<'_>, store: &Store) -> Result<(), StoreError> {
+        self.write_shards(tx).await?;
+        self.write_runs(tx).await?;
+        if !self.cancelled.is_empty() {
+            let run_ids: Vec<Uuid> = self.cancelled.iter().map(|run| run.0).collect();
+            tx.execute(sql::SHARDS_CANCEL_OPEN, &[&run_ids]).await?;
+        }
+        if self.events.is_empty() {
+            return Ok(());
+        }
+        let sessions: BTreeSet<SessionId> =
+            self.events.iter().filter_map(|(_, _, event)| events::session_of(event)).collect();
+        let names = store.session_names(tx, &sessions).await?;
+        let new = self.events.iter().filter_map(|(run_id, revision, event)| {
+            let run = self.runs.get(run_id)?;
+            let context = Context {
+                names: &names,
+                test_count: run.test_count,
+                trigger: &run.trigger,
+                verdict: run.verdict.as_deref(),
+            };
+            Some(NewEvent::of(*run_id, run.row.generation, *revision, event, &context))
+        });
+        events::append(tx, &new.collect::<Vec<_>>()).await
+    }
+
+    async fn write_shards(&self, tx: &Tx<'_>) -> Result<(), StoreError> {
+        let rows: Vec<(&(RunId, u32), &ShardRow, f64)> = self
+            .dirty_shards
+            .iter()
+            .filter_map(|(key, delay)| Some((key, self.shards.get(key)?, delay.as_secs_f64())))
+            .collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        macro_rules! column {
+            ($pattern:pat => $value:expr) => {
+                rows.iter().map(|$pattern| $value).collect::<Vec<_>>()
+            };
+        }
+        tx.execute(
+            sql::SHARDS_UPDATE,
+            &[
+                &column!((key, ..) => key.0.0),
+                &column!((key, ..) => signed(key.1)),
+                &column!((_, row, _) => row.state.name()),
+                &column!((_, row, _) => epoch_column(row.epoch)),
+                &column!((_, row, _) => epoch_column(row.announced)),
+                &column!((_, row, _) => row.session.map(|session| session.0)),
+                &column!((_, row, _) => signed(row.infra_attempts)),
+                &column!((_, row, _) => array_literal(&row.running)),
+                &column!((_, row, _) => array_literal(&row.suspects)),
+                &column!((_, row, _) => array_literal(&row.poisoned)),
+                &column!((_, row, _) => signed(row.reported_count)),
+                &column!((_, row, _) => row.failure_class.clone()),
+                &column!((_, _, delay) => *delay),
+            ],
+        )
+        .await?;
+        Ok(())
+    }
+
+    async fn write_runs(&self, tx: &Tx<'_>) -> Result<(), StoreError> {
+        let rows: Vec<(Uuid, &LockedRun)> =
+            self.dirty_runs.iter().filter_map(|id| Some((id.0, self.runs.get(id)?))).collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        macro_rules! column {
+            ($pattern:pat => $value:expr) => {
+                rows.iter().map(|$pattern| $value).collect::<Vec<_>>()
+            };
+        }
+        tx.execute(
+            sql::RUNS_UPDATE,
+            &[
+                &column!((id, _) => *id),
+                &column!((_, run) => run.row.state.name()),
+                &column!((_, run) => i64::try_from(run.row.revision).unwrap_or(i64::MAX)),
+                &column!((_, run) => signed(run.row.open_shard_count)),
+                &column!((_, run) => signed(run.row.finalizer_epoch)),
+                &column!((_, run) => run.row.finalizer.map(|replica| replica.0)),
+                &column!((_, run) => run.row.digest.clone()),
+                &column!((_, run) => run.row.reason.clone()),
+                &column!((_, run) => run.verdict.clone()),
+                &LEASE_TTL.as_secs_f64(),
+            ],
+        )
+        .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,186 @@
+//! The claim: shards to sessions, fairest lane first.
+//!
+//! Lock order: lane → shard, never the run: all that the claim tests is on the shard row. A crash after the commit loses
+//! only the reply; the grant turns up as unnamed at the session's next beat and costs no attempt.
+
+use super::rows::{signed, unsigned};
+use super::{Store, StoreError, sql};
+use crate::grants::{Grant, grant_of};
+use gauntlet_core::limits::SHARD_TESTS_MAX;
+use gauntlet_core::{LeaseId, RunId, SessionId};
+use gauntlet_pg::{Transaction, Tx};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// Lanes looked at in one claim.
+const CLAIM_LANES_MAX: i64 = 8;
+/// Shards locked per lane in one claim.
+const CLAIM_SHARDS_MAX: i64 = 64;
+/// Tests one reply may carry, so that it fits in a message.
+const CLAIM_TESTS_MAX: u32 = 2 * SHARD_TESTS_MAX;
+/// What a test is taken to last when nothing is known of it, in seconds of lane time.
+const TEST_ESTIMATE_S: f64 = 5.0;
+
+/// A session that waits for work.
+#[derive(Debug, Clone)]
+pub(crate) struct Claimer {
+    pub(crate) session: SessionId,
+    /// Slots free now.
+    pub(crate) free_slots: u32,
+    /// Slots in all: a shard that wants more workers costs them all.
+    pub(crate) slots: u32,
+    pub(crate) browsers: Vec<String>,
+}
+
+/// A shard that could be granted.
+#[derive(Debug, Clone)]
+pub(crate) struct Candidate {
+    pub(crate) run_id: RunId,
+    pub(crate) shard_index: u32,
+    pub(crate) browser: String,
+    pub(crate) workers: u32,
+    pub(crate) test_count: u32,
+}
+
+/// Grants what the claimers can take. `lease_ids` are fresh random ids, used in order; one for each possible grant.
+struct ClaimShards<'a> {
+    claimers: &'a [Claimer],
+    browsers: Vec<String>,
+    fresh_lease_id: fn() -> LeaseId,
+}
+
+impl Transaction for ClaimShards<'_> {
+    const LABEL: &'static str = "claim_shards";
+    type Output = Vec<Grant>;
+    type Error = StoreError;
+
+    async fn run(&self, tx: &Tx<'_>) -> Result<Vec<Grant>, StoreError> {
+        let mut claimers = self.claimers.to_vec();
+        let mut room = BTreeMap::new();
+        let mut assigned = Vec::new();
+        for lane in tx.query(sql::LANES_LOCK_NEXT, &[&self.browsers, &CLAIM_LANES_MAX]).await? {
+            if claimers.iter().all(|c| c.free_slots == 0) {
+                break;
+            }
+            let lane_id: i64 = lane.get("lane_id");
+            let params: [&(dyn gauntlet_pg::ToSql + Sync); 3] =
+                [&lane_id, &self.browsers, &CLAIM_SHARDS_MAX];
+            let rows = tx.query(sql::SHARDS_LOCK_CLAIMABLE, &params).await?;
+            let candidates: Vec<Candidate> = rows.iter().map(candidate_of).collect();
+            let taken = assign(&mut claimers, &mut room, &candidates);
+            let tests: u32 = taken.iter().map(|(c, _)| c.test_count).sum();
+            if tests > 0 {
+                let cost = f64::from(tests) * TEST_ESTIMATE_S;
+                tx.execute(sql::LANES_ADVANCE, &[&lane_id, &cost]).await?;
+            }
+            assigned.extend(taken);
+        }
+        self.grant(tx, &assigned).await
+    }
+}
+
+impl ClaimShards<'_> {
+    async fn grant(
+        &self,
+        tx: &Tx<'_>,
+        assigned: &[(Candidate, SessionId)],
+    ) -> Result<Vec<Grant>, StoreError> {
+        if assigned.is_empty() {
+            return Ok(Vec::new());
+        }
+        let runs: Vec<Uuid> = assigned.iter().map(|(c, _)| c.run_id.0).collect();
+        let indexes: Vec<i32> = assigned.iter().map(|(c, _)| signed(c.shard_index)).collect();
+        let sessions: Vec<Uuid> = assigned.iter().map(|(_, session)| session.0).collect();
+        let leases: Vec<Uuid> = assigned.iter().map(|_| (self.fresh_lease_id)().0).collect();
+        let rows = tx.query(sql::SHARDS_GRANT, &[&runs, &indexes, &sessions, &leases]).await?;
+        rows.iter().map(grant_of).collect()
+    }
+}
+
+fn candidate_of(row: &gauntlet_pg::Row) -> Candidate {
+    Candidate {
+        run_id: RunId(row.get("run_id")),
+        shard_index: unsigned(row.get("shard_index")),
+        browser: row.get("browser"),
+        workers: unsigned(row.get("workers")),
+        test_count: unsigned(row.get("test_count")),
+    }
+}
+
+/// Gives each candidate, in order, to the claimer with the most free slots that can take it, so that work spreads.
+fn assign(
+    claimers: &mut [Claimer],
+    carried_tests: &mut BTreeMap<SessionId, u32>,
+    candidates: &[Candidate],
+) -> Vec<(Candidate, SessionId)> {
+    let mut assigned = Vec::new();
+    for candidate in candidates {
+        let fits = |c: &&mut Claimer| {
+            let carried = carried_tests.get(&c.session).copied().unwrap_or(0);
+            c.browsers.contains(&candidate.browser)
+                && c.free_slots >= candidate.workers.min(c.slots)
+                && c.free_slots > 0
+                && carried + candidate.test_count <= CLAIM_TESTS_MAX
+        };
+        if let Some(claimer) = claimers.iter_mut().filter(fits).max_by_key(|c| c.free_slots) {
+            claimer.free_slots -= candidate.workers.min(claimer.slots);
+            *carried_tests.entry(claimer.session).or_default() += candidate.test_count;
+            assigned.push((candidate.clone(), claimer.session));
+        }
+    }
+    assigned
+}
+
+impl Store {
+    /// Grants shards to waiting sessions; empty when there is nothing for them.
+    pub(crate) async fn claim_shards(
+        &self,
+        claimers: &[Claimer],
+        fresh_lease_id: fn() -> LeaseId,
+    ) -> Result<Vec<Grant>, StoreError> {
+        let mut browsers: Vec<String> =
+            claimers.iter().flat_map(|c| c.browsers.iter().cloned()).collect();
+        browsers.sort();
+        browsers.dedup();
+        self.pool.transact(&ClaimShards { claimers, browsers, fresh_lease_id }).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claimer(n: u128, free_slots: u32) -> Claimer {
+        let browsers = vec!["chromium".to_owned()];
+        Claimer { session: SessionId(Uuid::from_u128(n)), free_slots, slots: 4, browsers }
+    }
+
+    fn candidate(shard_index: u32, browser: &str, workers: u32) -> Candidate {
+        let run_id = RunId(Uuid::from_u128(9));
+        Candidate { run_id, shard_index, browser: browser.into(), workers, test_count: 1 }
+    }
+
+    #[test]
+    fn work_spreads_over_executors_and_never_exceeds_their_slots() {
+        let mut claimers = [claimer(1, 2), claimer(2, 2)];
+        let candidates: Vec<_> = (0..6).map(|i| candidate(i, "chromium", 1)).collect();
+        let assigned = assign(&mut claimers, &mut BTreeMap::new(), &candidates);
+        let first = assigned.iter().filter(|(_, s)| s.0.as_u128() == 1).count();
+        assert_eq!((assigned.len(), first), (4, 2));
+    }
+
+    #[test]
+    fn a_shard_goes_only_where_its_browser_is() {
+        let mut claimers = [claimer(1, 4)];
+        let assigned = assign(&mut claimers, &mut BTreeMap::new(), &[candidate(0, "webkit", 1)]);
+        assert!(assigned.is_empty());
+    }
+
+    #[test]
+    fn a_shard_with_more_workers_than_slots_takes_the_whole_executor() {
+        let mut claimers = [claimer(1, 4)];
+        let candidates = [candidate(0, "chromium", 10), candidate(1, "chromium", 1)];
+        let assigned = assign(&mut claimers, &mut BTreeMap::new(), &candidates);
+        assert_eq!(assigned.len(), 1);
+    }
+}

@@ -1,0 +1,85 @@
+//! Every statement by name. The test `every_statement_fits_the_schema` prepares each of them.
+
+use gauntlet_pg::{Statement, sql};
+
+macro_rules! statements {
+    ($($name:ident = $path:literal),+ $(,)?) => {
+        $(pub(crate) const $name: Statement = sql!($path);)+
+        /// Every statement of the scheduler.
+        #[cfg(test)]
+        pub(crate) const ALL: &[&Statement] = &[$(&$name),+];
+    };
+}
+
+statements! {
+    ENVIRONMENT_FIND = "environments/find",
+    ENVIRONMENT_PUT = "environments/put",
+    EVENTS_APPEND = "events/append",
+    EVENTS_FEED_ID = "events/feed_id",
+    EVENTS_FEED_PAGE = "events/feed_page",
+    EVENTS_LOCK_FEED_LANES = "events/lock_feed_lanes",
+    EVENTS_PAGE = "events/page",
+    LANES_ACTIVATE = "lanes/activate",
+    LANES_ADVANCE = "lanes/advance",
+    LANES_ENSURE = "lanes/ensure",
+    LANES_ENSURE_ORG = "lanes/ensure_org",
+    LANES_LOCK_NEXT = "lanes/lock_next",
+    REQUESTS_FIND = "requests/find",
+    REQUESTS_INSERT = "requests/insert",
+    REQUESTS_SWEEP = "requests/sweep",
+    RUNS_FIND = "runs/find",
+    RUNS_INSERT = "runs/insert",
+    RUNS_LIST_EXPIRED_FINALIZATIONS = "runs/list_expired_finalizations",
+    RUNS_LIST_UNCLAIMED_FINALIZATIONS = "runs/list_unclaimed_finalizations",
+    RUNS_LOCK = "runs/lock",
+    RUNS_PAGE = "runs/page",
+    RUNS_RENEW_FINALIZATIONS = "runs/renew_finalizations",
+    RUNS_UPDATE = "runs/update",
+    SESSIONS_BROWSERS = "sessions/browsers",
+    SESSIONS_CLOSE = "sessions/close",
+    SESSIONS_DELETE_IDLE = "sessions/delete_idle",
+    SESSIONS_FIND_ALIVE = "sessions/find_alive",
+    SESSIONS_LIST_ALIVE = "sessions/list_alive",
+    SESSIONS_NAMES = "sessions/names",
+    SESSIONS_OPEN = "sessions/open",
+    SESSIONS_REAP = "sessions/reap",
+    SESSIONS_RENEW = "sessions/renew",
+    SHARDS_BEAT = "shards/beat",
+    SHARDS_CANCEL_OPEN = "shards/cancel_open",
+    SHARDS_GRANT = "shards/grant",
+    SHARDS_INSERT = "shards/insert",
+    SHARDS_LIST_OF_DEAD_SESSIONS = "shards/list_of_dead_sessions",
+    SHARDS_LIST_UNANNOUNCED = "shards/list_unannounced",
+    SHARDS_LIST_UNNAMED = "shards/list_unnamed",
+    SHARDS_LOCK = "shards/lock",
+    SHARDS_LOCK_CLAIMABLE = "shards/lock_claimable",
+    SHARDS_PLANNED_PAGE = "shards/planned_page",
+    SHARDS_SUMMARIES = "shards/summaries",
+    SHARDS_UPDATE = "shards/update",
+    TESTS_FIND_REVISION = "tests/find_revision",
+    TESTS_INSERT_REVISIONS = "tests/insert_revisions",
+    TESTS_PAGE = "tests/page",
+    TESTS_SELECT_BY_ID = "tests/select_by_id",
+    TESTS_SELECT_BY_TAG = "tests/select_by_tag",
+    TESTS_UPSERT = "tests/upsert",
+    TICKS_TOUCH = "ticks/touch",
+}
+
+#[cfg(test)]
+mod tests {
+    use gauntlet_pg::{PgConfig, Pool, prepare_all};
+    use gauntlet_testkit::TestDatabase;
+
+    #[tokio::test]
+    async fn every_statement_fits_the_schema() {
+        let schema = include_str!("../../migrations/0001_runs.sql");
+        let database = TestDatabase::create("scheduler", schema, async |url: String| {
+            crate::migrate(&url).await.map(|_| ()).map_err(anyhow::Error::from)
+        })
+        .await;
+        let config = PgConfig::from_url(database.url()).unwrap();
+        let pool = Pool::connect(&config, "test", "scheduler").await.unwrap();
+        let prepared = prepare_all(&pool, super::ALL).await.unwrap();
+        assert_eq!(prepared.len(), super::ALL.len());
+    }
+}
