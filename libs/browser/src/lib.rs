@@ -1,1 +1,39 @@
-//! gauntlet-browser.
+//! Runs one [`Flow`](gauntlet_core::flow::Flow) at a time in a real browser (G1, G3, G4, G5, G8).
+//!
+//! [`Browser`] is one chromedriver with one Chromium; each test gets its own isolated user context in it. [`BrowserSlot`]
+//! keeps one browser and replaces it when it misbehaves or when the run changes. Every process is started below a
+//! supervisor ([`supervise_main`]), so that nothing outlives its owner, however that dies.
+//!
+//! Promises: never a false pass; every command has a deadline; a cancelled test returns at once, because the browser is
+//! killed instead of asked. Values of `change` steps are never logged. It does not decide about retries.
+//!
+//! # Adding a step kind
+//! Add it to `gauntlet_core::flow::StepKind`, perform it in `step/`, and give it a passing and a failing recording in
+//! `tests/recordings`.
+
+mod bidi;
+mod browser;
+mod config;
+mod driver;
+mod error;
+mod expression;
+mod keys;
+mod locate;
+mod outcome;
+mod process;
+mod programs;
+mod run;
+mod session;
+mod slot;
+mod step;
+mod supervise;
+mod sweep;
+
+pub use browser::Browser;
+pub use config::{BrowserConfig, BrowserKind, DialogPolicy, TestOptions};
+pub use error::LaunchError;
+pub use outcome::{StepFailure, StepRecord, TestOutcome, TestResult};
+pub use programs::{Programs, sandbox_possible};
+pub use slot::BrowserSlot;
+pub use supervise::supervise_main;
+pub use sweep::{SweepReport, sweep_stale};

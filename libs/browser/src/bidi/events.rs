@@ -1,0 +1,187 @@
+//! What the pages of a browser have done: which exist, how far each navigation got, which dialogs opened.
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+
+use crate::DialogPolicy;
+
+/// One page or frame.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Context {
+    pub(crate) url: String,
+    pub(crate) user_context: String,
+    pub(crate) parent: Option<String>,
+    /// When it was created; siblings are ordered by it.
+    pub(crate) created: u64,
+    started: u64,
+    ready: u64,
+    loaded: u64,
+    within: u64,
+    ended: u64,
+}
+
+/// Everything seen so far; times are numbers of events.
+#[derive(Debug, Default)]
+pub(crate) struct Events {
+    now: u64,
+    contexts: HashMap<String, Context>,
+    pub(crate) dialogs: DialogPolicy,
+    pub(crate) dialog_count: u32,
+    /// Text of the first dialog that the policy forbids.
+    pub(crate) forbidden: Option<String>,
+}
+
+impl Events {
+    /// Forgets the dialogs of the test before.
+    pub(crate) fn start_test(&mut self, dialogs: DialogPolicy) {
+        self.dialogs = dialogs;
+        self.dialog_count = 0;
+        self.forbidden = None;
+    }
+
+    /// Returns the present, to ask later what came after it.
+    pub(crate) fn mark(&self) -> u64 {
+        self.now
+    }
+
+    pub(crate) fn context(&self, id: &str) -> Option<&Context> {
+        self.contexts.get(id)
+    }
+
+    /// Returns the page with exactly this URL, or else a frame with it.
+    pub(crate) fn find_url(&self, user_context: &str, url: &str) -> Option<String> {
+        let mut hits: Vec<_> = self
+            .contexts
+            .iter()
+            .filter(|(_, context)| context.user_context == user_context && context.url == url)
+            .collect();
+        hits.sort_by_key(|(_, context)| (context.parent.is_some(), context.created));
+        hits.first().map(|(id, _)| (*id).clone())
+    }
+
+    /// Returns the top-level page of a context, and the way down to it as child indices.
+    pub(crate) fn path_of(&self, id: &str) -> (String, Vec<u16>) {
+        let (mut top, mut path) = (id.to_owned(), Vec::new());
+        while let Some(parent) = self.contexts.get(&top).and_then(|context| context.parent.clone())
+        {
+            let index = self.children(&parent).iter().position(|child| *child == top).unwrap_or(0);
+            path.push(u16::try_from(index).unwrap_or(u16::MAX));
+            top = parent;
+        }
+        path.reverse();
+        (top, path)
+    }
+
+    /// Returns the frame at a path below a page.
+    pub(crate) fn frame_at(&self, page: &str, path: &[u16]) -> Option<String> {
+        path.iter().try_fold(page.to_owned(), |context, index| {
+            self.children(&context).get(usize::from(*index)).cloned()
+        })
+    }
+
+    fn children(&self, parent: &str) -> Vec<String> {
+        let mut all: Vec<_> = self
+            .contexts
+            .iter()
+            .filter(|(_, context)| context.parent.as_deref() == Some(parent))
+            .collect();
+        all.sort_by_key(|(_, context)| context.created);
+        all.into_iter().map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Tells whether a navigation that started after `mark` has finished in this page; with `frames` also in one of its frames.
+    pub(crate) fn navigated_since(&self, page: &str, mark: u64, frames: bool) -> bool {
+        self.contexts.iter().any(|(id, context)| {
+            let counts = id == page || (frames && self.path_of(id).0 == page);
+            counts
+                && (context.within > mark
+                    || (context.started > mark && context.loaded > context.started))
+        })
+    }
+
+    /// Tells whether a navigation has started after `mark` in this page.
+    pub(crate) fn started_since(&self, page: &str, mark: u64) -> bool {
+        self.contexts.get(page).is_some_and(|context| context.started > mark)
+    }
+
+    /// Tells whether a page is on its way to another document.
+    pub(crate) fn is_leaving(&self, page: &str) -> bool {
+        self.contexts
+            .get(page)
+            .is_some_and(|context| context.started > context.ready.max(context.ended))
+    }
+
+    /// Returns the page that was created last.
+    pub(crate) fn newest_page(&self) -> Option<String> {
+        let pages = self.contexts.iter().filter(|(_, context)| context.parent.is_none());
+        pages.max_by_key(|(_, context)| context.created).map(|(id, _)| id.clone())
+    }
+
+    /// Takes one event in; returns the parameters of the answer if it is a dialog.
+    pub(crate) fn take(&mut self, method: &str, params: &Value) -> Option<Value> {
+        self.now += 1;
+        let now = self.now;
+        let id = params["context"].as_str().unwrap_or_default().to_owned();
+        let url = params["url"].as_str().map(str::to_owned);
+        match method.strip_prefix("browsingContext.").unwrap_or_default() {
+            "contextCreated" => self.create(id, params),
+            "contextDestroyed" => {
+                self.contexts.remove(&id);
+                self.contexts.retain(|_, context| context.parent.as_deref() != Some(id.as_str()));
+            }
+            "userPromptOpened" => return Some(self.dialog(&id, params)),
+            event => {
+                let context = self.contexts.get_mut(&id)?;
+                match event {
+                    "navigationStarted" => context.started = now,
+                    "navigationCommitted" => context.url = url?,
+                    "domContentLoaded" => context.ready = now,
+                    "load" => context.loaded = now,
+                    "fragmentNavigated" | "historyUpdated" => {
+                        context.within = now;
+                        context.url = url?;
+                    }
+                    "navigationFailed" | "navigationAborted" | "downloadWillBegin" => {
+                        context.ended = now
+                    }
+                    _ => {}
+                }
+            }
+        }
+        None
+    }
+
+    fn create(&mut self, id: String, params: &Value) {
+        let text = |field: &str| params[field].as_str().map(str::to_owned);
+        let parent = text("parent");
+        let inherited = parent
+            .as_ref()
+            .and_then(|parent| self.contexts.get(parent))
+            .map(|parent| parent.user_context.clone());
+        let user_context = text("userContext").or(inherited).unwrap_or_default();
+        let url = text("url").unwrap_or_default();
+        self.contexts.insert(
+            id,
+            Context { url, user_context, parent, created: self.now, ..Context::default() },
+        );
+    }
+
+    fn dialog(&mut self, id: &str, params: &Value) -> Value {
+        self.dialog_count += 1;
+        let leaving = params["type"] == "beforeunload";
+        if self.dialogs == DialogPolicy::Fail && !leaving {
+            let (kind, message) = (
+                params["type"].as_str().unwrap_or("dialog"),
+                params["message"].as_str().unwrap_or(""),
+            );
+            self.forbidden.get_or_insert_with(|| crate::error::cut(&format!("{kind}: {message}")));
+        }
+        let accept = leaving || self.dialogs == DialogPolicy::Accept;
+        let mut answer = json!({ "context": id, "accept": accept });
+        if let (true, Some(text)) = (accept, params["defaultValue"].as_str()) {
+            answer["userText"] = json!(text);
+        }
+        answer
+    }
+}

@@ -1,0 +1,105 @@
+//! What a caller may choose: which browser, where its files live, and how one test is run.
+
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+use gauntlet_core::flow::Viewport;
+
+/// Which Chromium is driven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum BrowserKind {
+    /// `chromium-headless-shell`: fast, and what tests want.
+    #[default]
+    HeadlessShell,
+    /// Full Chromium without a window.
+    Chromium,
+    /// Full Chromium with a window; needs a display.
+    ChromiumHeaded,
+}
+
+/// How a browser is started.
+#[derive(Debug, Clone)]
+pub struct BrowserConfig {
+    /// Which browser.
+    pub kind: BrowserKind,
+    /// Command prefix that ends in [`crate::supervise_main`], e.g. `["/proc/self/exe", "supervise"]`.
+    pub supervisor: Vec<OsString>,
+    /// Appears in every command line of the driver and the browser; usually the run id. Other characters than letters,
+    /// digits and `-` become `-`.
+    pub marker: String,
+    /// Where profile folders are made.
+    pub temp_dir: PathBuf,
+    /// The browser program, instead of looking for it.
+    pub browser_program: Option<PathBuf>,
+    /// The driver program, instead of looking for it.
+    pub driver_program: Option<PathBuf>,
+    /// How long driver and browser may take to start.
+    pub launch_timeout: Duration,
+    /// Whether Chromium's sandbox is on; the default is on unless we are root.
+    pub sandbox: bool,
+    /// More browser flags.
+    pub extra_args: Vec<String>,
+}
+
+impl BrowserConfig {
+    /// Returns the defaults: headless shell, sandbox unless root, 30 s to start.
+    #[must_use]
+    pub fn new(supervisor: Vec<OsString>, marker: impl Into<String>) -> Self {
+        Self {
+            kind: BrowserKind::default(),
+            supervisor,
+            marker: marker.into(),
+            temp_dir: std::env::temp_dir(),
+            browser_program: None,
+            driver_program: None,
+            launch_timeout: Duration::from_secs(30),
+            sandbox: crate::programs::sandbox_possible(),
+            extra_args: Vec::new(),
+        }
+    }
+}
+
+/// What happens to `alert`, `confirm`, `prompt` and `beforeunload`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum DialogPolicy {
+    /// Accepts; a prompt gets its default text.
+    #[default]
+    Accept,
+    /// Dismisses.
+    Dismiss,
+    /// Dismisses, and fails the step during which it opened.
+    Fail,
+}
+
+/// How one test is run.
+#[derive(Debug, Clone)]
+pub struct TestOptions {
+    /// Bound of the whole test.
+    pub timeout: Duration,
+    /// What to do with dialogs.
+    pub dialogs: DialogPolicy,
+    /// The screen before any `setViewport`.
+    pub viewport: Viewport,
+    /// Whether an asserted navigation must also match its recorded URL and title, where they are not empty.
+    pub strict_asserted_events: bool,
+    /// Whether to take a screenshot when a step fails.
+    pub screenshot_on_failure: bool,
+}
+
+impl Default for TestOptions {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(300),
+            dialogs: DialogPolicy::default(),
+            viewport: Viewport {
+                width: 1280,
+                height: 720,
+                device_scale_factor: 1.0,
+                is_mobile: false,
+                has_touch: false,
+                is_landscape: false,
+            },
+            strict_asserted_events: false,
+            screenshot_on_failure: true,
+        }
+    }
+}

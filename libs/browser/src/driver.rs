@@ -1,0 +1,112 @@
+//! Classic `WebDriver` commands through fantoccini, each with a name and a deadline.
+
+use std::time::Duration;
+
+use fantoccini::{Client, ClientBuilder, wd::WebDriverCompatibleCommand};
+use http::Method;
+use serde_json::{Map, Value, json};
+use url::{ParseError, Url};
+
+use crate::{
+    LaunchError,
+    error::{DriverError, cut},
+};
+
+/// How long a command may take beyond what the page was given, before driver and browser count as hung.
+pub(crate) const GRACE: Duration = Duration::from_secs(5);
+
+/// One session of one driver.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    client: Client,
+}
+
+/// A command below `/session/{id}/`. fantoccini prints commands in logs, so `Debug` leaves the body out: it may hold a secret.
+struct Call {
+    method: Method,
+    path: &'static str,
+    body: Option<Value>,
+}
+
+impl std::fmt::Debug for Call {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.method, self.path)
+    }
+}
+
+impl WebDriverCompatibleCommand for Call {
+    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, ParseError> {
+        base.join(&format!("session/{}/{}", session.unwrap_or_default(), self.path))
+    }
+
+    fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
+        (self.method.clone(), self.body.as_ref().map(Value::to_string))
+    }
+}
+
+impl Driver {
+    /// Opens a session, which starts the browser.
+    pub(crate) async fn connect(
+        port: u16,
+        capabilities: Map<String, Value>,
+    ) -> Result<Self, LaunchError> {
+        let connector = hyper_util::client::legacy::connect::HttpConnector::new();
+        let client = ClientBuilder::new(connector)
+            .capabilities(capabilities)
+            .connect(&format!("http://127.0.0.1:{port}/"))
+            .await
+            .map_err(|error| LaunchError::Session { detail: cut(&error.to_string()) })?;
+        Ok(Self { client })
+    }
+
+    /// Returns a capability that the driver granted.
+    pub(crate) fn capability(&self, name: &str) -> Option<Value> {
+        self.client.capabilities().and_then(|all| all.get(name)).cloned()
+    }
+
+    /// Sends a command and waits at most `limit`.
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &'static str,
+        body: Option<Value>,
+        limit: Duration,
+    ) -> Result<Value, DriverError> {
+        let answer = self.client.issue_cmd(Call { method, path, body });
+        match tokio::time::timeout(limit, answer).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(DriverError::from_cmd(path, &error)),
+            Err(_) => Err(DriverError::Hung { command: path, after: limit }),
+        }
+    }
+
+    /// Sends a POST.
+    pub(crate) async fn post(
+        &self,
+        path: &'static str,
+        body: Value,
+        limit: Duration,
+    ) -> Result<Value, DriverError> {
+        self.call(Method::POST, path, Some(body), limit).await
+    }
+
+    /// Runs a function body in the current frame; a promise it returns is awaited.
+    pub(crate) async fn execute(
+        &self,
+        script: &str,
+        args: Value,
+        limit: Duration,
+    ) -> Result<Value, DriverError> {
+        self.post("execute/sync", json!({ "script": script, "args": args }), limit).await
+    }
+
+    /// Sends a command of the Chrome `DevTools` protocol to the current page.
+    pub(crate) async fn cdp(
+        &self,
+        command: &str,
+        params: Value,
+        limit: Duration,
+    ) -> Result<Value, DriverError> {
+        self.post("goog/cdp/execute", json!({ "cmd": command, "params": params }), limit).await
+    }
+}

@@ -1,0 +1,128 @@
+//! Why a browser did not start, and why a command to a running one failed.
+
+use std::{io, time::Duration};
+
+use fantoccini::error::{CmdError, ErrorStatus};
+use gauntlet_core::flow::FailureClass;
+
+/// Longest text kept from a page or a driver, in characters.
+pub(crate) const TEXT_MAX: usize = 500;
+
+/// Cuts a text to [`TEXT_MAX`].
+pub(crate) fn cut(text: &str) -> String {
+    let mut short: String = text.chars().take(TEXT_MAX).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}
+
+/// Why a browser did not start. Its class is [`FailureClass::BrowserLaunch`].
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// A program is not installed.
+    #[error("{program} was not found; install the Debian package {package} or set its path")]
+    ProgramMissing {
+        /// What was looked for.
+        program: &'static str,
+        /// The package that mends it.
+        package: &'static str,
+    },
+    /// No supervisor command was configured.
+    #[error("no supervisor command is configured")]
+    SupervisorMissing,
+    /// The profile folder could not be made.
+    #[error("the profile folder could not be made in {folder}")]
+    Profile {
+        /// Where.
+        folder: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The supervisor did not start.
+    #[error("the supervisor {program} did not start")]
+    Supervisor {
+        /// Which program.
+        program: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The driver did not announce its port.
+    #[error("the driver did not start: {detail}")]
+    Driver {
+        /// What it said instead.
+        detail: String,
+    },
+    /// The driver refused a session, so the browser did not start.
+    #[error("the browser did not start: {detail}")]
+    Session {
+        /// What the driver said.
+        detail: String,
+    },
+    /// Nothing happened in time.
+    #[error("{what} took longer than {after:?}")]
+    TooSlow {
+        /// What.
+        what: &'static str,
+        /// The limit.
+        after: Duration,
+    },
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DriverError {
+    #[error("command {command} did not answer within {after:?}")]
+    Hung { command: &'static str, after: Duration },
+    #[error("the driver was lost during {command}: {reason}")]
+    Lost { command: &'static str, reason: String },
+    #[error("the browser crashed during {command}: {reason}")]
+    Crashed { command: &'static str, reason: String },
+    #[error("{command}: {message}")]
+    Remote { command: &'static str, status: Option<ErrorStatus>, message: String },
+}
+
+impl DriverError {
+    /// Sorts what fantoccini reports into ours.
+    pub(crate) fn from_cmd(command: &'static str, error: &CmdError) -> Self {
+        let CmdError::Standard(remote) = error else {
+            return match error {
+                CmdError::Failed(_) | CmdError::Lost(_) => {
+                    Self::Lost { command, reason: cut(&error.to_string()) }
+                }
+                _ => Self::Remote { command, status: None, message: cut(&error.to_string()) },
+            };
+        };
+        let first = remote.message.lines().next().unwrap_or_default();
+        let dead = ["tab crashed", "disconnected", "not reachable", "browser has closed"];
+        if remote.error == ErrorStatus::InvalidSessionId
+            || dead.iter().any(|sign| first.contains(sign))
+        {
+            return Self::Crashed { command, reason: cut(first) };
+        }
+        Self::Remote { command, status: Some(remote.error.clone()), message: cut(first) }
+    }
+
+    /// Tells whether the browser can no longer be used.
+    pub(crate) fn is_fatal(&self) -> bool {
+        !matches!(self, Self::Remote { .. })
+    }
+
+    pub(crate) fn status(&self) -> Option<ErrorStatus> {
+        match self {
+            Self::Remote { status, .. } => status.clone(),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn class(&self) -> FailureClass {
+        match self {
+            Self::Hung { .. } => FailureClass::Timeout,
+            Self::Lost { .. } => FailureClass::DriverLost,
+            Self::Crashed { .. } => FailureClass::BrowserCrash,
+            Self::Remote { .. } => FailureClass::Unknown,
+        }
+    }
+}

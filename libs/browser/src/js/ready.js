@@ -1,0 +1,81 @@
+return (async (...all) => { const arguments_ = all;
+const [alternatives, want, offset] = arguments_;
+const frame = () => Promise.race([new Promise((done) => requestAnimationFrame(done)), new Promise((done) => setTimeout(done, 100))]);
+const rect = (el) => [...el.getClientRects()].find((box) => box.width >= 1 && box.height >= 1) || el.getBoundingClientRect();
+const same = (a, b) => a.x === b.x && a.y === b.y && a.width === b.width && a.height === b.height;
+const deepest = (doc, x, y) => {
+  let hit = doc.elementFromPoint(x, y);
+  while (hit && hit.shadowRoot) {
+    const inner = hit.shadowRoot.elementFromPoint(x, y);
+    if (!inner || inner === hit) break;
+    hit = inner;
+  }
+  return hit;
+};
+const up = (node) => node.assignedSlot || node.parentNode || node.host || null;
+const holds = (el, node) => {
+  for (let at = node; at; at = up(at)) {
+    if (at === el) return true;
+    if (at instanceof HTMLLabelElement && at.control === el) return true;
+  }
+  return false;
+};
+const covered = (el, x, y) => {
+  const hit = deepest(document, x, y);
+  if (!hit || !holds(el, hit)) return `covered by ${name(hit)}`;
+  try {
+    for (let win = window; win !== win.parent && win.frameElement; win = win.parent) {
+      const host = win.frameElement;
+      const box = host.getBoundingClientRect();
+      x += box.x + host.clientLeft;
+      y += box.y + host.clientTop;
+      const above = deepest(host.ownerDocument, x, y);
+      if (above !== host) return `its frame is covered by ${name(above)}`;
+    }
+  } catch (error) { /* A frame of another origin cannot see its host. */ }
+  return null;
+};
+const point = (el) => {
+  const box = rect(el);
+  if (!offset) return { x: box.x + box.width / 2, y: box.y + box.height / 2 };
+  const out = (at, size) => at < -2 || at > size + 2;
+  if (out(offset[0], box.width) || out(offset[1], box.height)) {
+    return { why: `the offset (${offset}) lies outside the element (${Math.round(box.width)} x ${Math.round(box.height)})` };
+  }
+  const clamp = (at, size) => Math.max(0, Math.min(at, size - 1));
+  return { x: box.x + clamp(offset[0], box.width), y: box.y + clamp(offset[1], box.height) };
+};
+const check = async (el) => {
+  if (!visible(el)) return { why: 'not visible' };
+  if ((want === 'click' || want === 'fill') && el.matches(':disabled')) return { why: 'disabled' };
+  if (want === 'fill' && el.readOnly) return { why: 'read-only' };
+  let at = point(el);
+  if (at.why) return at;
+  const seen = () => at.x >= 0 && at.y >= 0 && at.x < innerWidth && at.y < innerHeight;
+  if (window !== window.parent) el.scrollIntoViewIfNeeded(true);
+  else if (!seen()) el.scrollIntoView({ block: 'center', inline: 'center', behavior: 'instant' });
+  await frame();
+  const before = rect(el);
+  await frame();
+  if (!el.isConnected) return { why: 'removed from the page' };
+  if (!same(before, rect(el))) return { why: 'moving' };
+  at = point(el);
+  if (at.why) return at;
+  if (want === 'click' || want === 'hover') {
+    if (!seen()) return { why: 'outside the viewport' };
+    const why = covered(el, at.x, at.y);
+    if (why) return { why };
+  }
+  return at;
+};
+const why = [];
+for (const [index, alternative] of alternatives.entries()) {
+  let el;
+  try { el = hits(alternative)[0]; } catch (error) { why.push(String(error.message)); continue; }
+  if (!el) { why.push(null); continue; }
+  const state = await check(el);
+  if (!state.why) return { index, element: el, x: state.x, y: state.y };
+  why.push(`${name(el)} is ${state.why}`);
+}
+return { why };
+})(...arguments);

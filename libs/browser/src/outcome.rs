@@ -1,0 +1,92 @@
+//! What came of one test.
+
+use std::time::Duration;
+
+use gauntlet_core::flow::FailureClass;
+
+/// What came of one test.
+#[derive(Debug, Clone)]
+pub struct TestOutcome {
+    /// Whether it passed, and if not, where and why.
+    pub result: TestResult,
+    /// The steps that were started, in order.
+    pub steps: Vec<StepRecord>,
+    /// The page when a step failed, as PNG; `None` if it could not be taken in time.
+    pub screenshot: Option<Vec<u8>>,
+    /// How long it all took.
+    pub duration: Duration,
+    /// How many dialogs opened.
+    pub dialog_count: u32,
+}
+
+/// Whether a test passed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TestResult {
+    /// Every step did what it should.
+    Passed,
+    /// A step failed.
+    Failed(StepFailure),
+    /// The test ran into its own time limit, or a command hung.
+    TimedOut(StepFailure),
+    /// The browser or the driver failed, which says nothing about the test.
+    Errored(StepFailure),
+    /// The caller cancelled; the browser was killed.
+    Cancelled,
+}
+
+impl TestResult {
+    /// Returns the failure, if there is one.
+    #[must_use]
+    pub fn failure(&self) -> Option<&StepFailure> {
+        match self {
+            Self::Failed(failure) | Self::TimedOut(failure) | Self::Errored(failure) => {
+                Some(failure)
+            }
+            Self::Passed | Self::Cancelled => None,
+        }
+    }
+
+    /// Tells whether the test passed.
+    #[must_use]
+    pub fn is_passed(&self) -> bool {
+        matches!(self, Self::Passed)
+    }
+}
+
+/// Where and why a test stopped. Never holds the value of a `change` step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepFailure {
+    /// 0-based.
+    pub step_index: usize,
+    /// As recordings spell it.
+    pub step_type: &'static str,
+    /// All alternatives of the step's selector.
+    pub selector: Option<String>,
+    /// What should have been.
+    pub expected: Option<String>,
+    /// What was instead.
+    pub found: Option<String>,
+    /// Why, in one word.
+    pub class: FailureClass,
+    /// Why, in one sentence.
+    pub message: String,
+}
+
+/// One step that was started.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepRecord {
+    /// 0-based.
+    pub index: usize,
+    /// As recordings spell it.
+    pub step_type: &'static str,
+    /// When it started, after the start of the test.
+    pub started_offset: Duration,
+    /// How long it took.
+    pub duration: Duration,
+    /// 0-based index of the selector alternative that won (G3).
+    pub selector_index: Option<usize>,
+    /// That alternative as text.
+    pub selector_used: Option<String>,
+    /// Whether it did what it should.
+    pub passed: bool,
+}

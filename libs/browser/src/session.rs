@@ -1,0 +1,262 @@
+//! One test's own corner of the browser: its user context, its pages, and which page and frame commands go to.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use fantoccini::error::ErrorStatus;
+use gauntlet_core::flow::{FailureClass, Step, Target, Viewport};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::{
+    TestOptions,
+    bidi::Bidi,
+    driver::{Driver, GRACE},
+    error::DriverError,
+};
+
+/// Pause between two looks at a page.
+pub(crate) const POLL: Duration = Duration::from_millis(15);
+
+/// Why a step stopped.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// The page is not as the test wants it.
+    Failure(Box<Problem>),
+    /// A command failed.
+    Driver(DriverError),
+}
+
+/// What is wrong with the page.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    pub(crate) class: FailureClass,
+    pub(crate) message: String,
+    pub(crate) expected: Option<String>,
+    pub(crate) found: Option<String>,
+}
+
+impl From<DriverError> for Stop {
+    fn from(error: DriverError) -> Self {
+        Self::Driver(error)
+    }
+}
+
+impl Stop {
+    pub(crate) fn failure(class: FailureClass, message: impl Into<String>) -> Self {
+        Self::Failure(Box::new(Problem {
+            class,
+            message: message.into(),
+            expected: None,
+            found: None,
+        }))
+    }
+
+    pub(crate) fn because(self, expected: impl Into<String>, found: impl Into<String>) -> Self {
+        match self {
+            Self::Failure(mut problem) => {
+                problem.expected = Some(crate::error::cut(&expected.into()));
+                problem.found = Some(crate::error::cut(&found.into()));
+                Self::Failure(problem)
+            }
+            driver => driver,
+        }
+    }
+}
+
+/// A test's state in the browser.
+pub(crate) struct Session<'b> {
+    pub(crate) driver: &'b Driver,
+    pub(crate) bidi: &'b Bidi,
+    pub(crate) options: &'b TestOptions,
+    pub(crate) main: String,
+    /// Keys held down; the driver remembers them over pages, so they must be released at the end.
+    pub(crate) keys_down: BTreeSet<String>,
+    pub(crate) viewport: Viewport,
+    user_context: String,
+    page: Option<String>,
+    framed: bool,
+}
+
+/// Returns how long a command may take when its step ends at `deadline`.
+pub(crate) fn limit(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now()) + GRACE
+}
+
+impl<'b> Session<'b> {
+    /// Makes an isolated user context with one tab.
+    pub(crate) async fn open(
+        driver: &'b Driver,
+        bidi: &'b Bidi,
+        options: &'b TestOptions,
+    ) -> Result<Session<'b>, DriverError> {
+        bidi.events().start_test(options.dialogs);
+        let made = bidi.command("browser.createUserContext", json!({}), GRACE * 2).await?;
+        let user_context = made["userContext"].as_str().unwrap_or_default().to_owned();
+        let tab = json!({ "type": "tab", "userContext": user_context });
+        let made = bidi.command("browsingContext.create", tab, GRACE * 2).await?;
+        let main = made["context"].as_str().unwrap_or_default().to_owned();
+        let mut session = Self {
+            driver,
+            bidi,
+            options,
+            main: main.clone(),
+            keys_down: BTreeSet::new(),
+            viewport: options.viewport,
+            user_context,
+            page: None,
+            framed: false,
+        };
+        session.switch(&main, &[], Instant::now() + GRACE).await?;
+        session.emulate(options.viewport, GRACE).await?;
+        Ok(session)
+    }
+
+    /// Releases keys and removes the user context with everything in it.
+    pub(crate) async fn close(self) -> Result<(), DriverError> {
+        if !self.keys_down.is_empty() {
+            let _ = self.driver.call(http::Method::DELETE, "actions", None, GRACE).await?;
+        }
+        let context = json!({ "userContext": self.user_context });
+        self.bidi.command("browser.removeUserContext", context, GRACE).await.map(drop)
+    }
+
+    /// Sets the screen of the current page.
+    pub(crate) async fn emulate(
+        &mut self,
+        viewport: Viewport,
+        limit: Duration,
+    ) -> Result<(), DriverError> {
+        let orientation =
+            if viewport.is_landscape { ("landscapePrimary", 90) } else { ("portraitPrimary", 0) };
+        let metrics = json!({
+            "width": viewport.width, "height": viewport.height, "deviceScaleFactor": viewport.device_scale_factor,
+            "mobile": viewport.is_mobile, "screenOrientation": { "type": orientation.0, "angle": orientation.1 },
+        });
+        self.driver.cdp("Emulation.setDeviceMetricsOverride", metrics, limit).await?;
+        if viewport.has_touch != self.viewport.has_touch {
+            let touch = json!({ "enabled": viewport.has_touch, "maxTouchPoints": 1 });
+            self.driver.cdp("Emulation.setTouchEmulationEnabled", touch, limit).await?;
+        }
+        self.viewport = viewport;
+        Ok(())
+    }
+
+    /// Returns the page (or frame) that a step acts on, and the way down from the page, waiting for it until `deadline`.
+    pub(crate) async fn target(
+        &self,
+        step: &Step,
+        deadline: Instant,
+    ) -> Result<(String, Vec<u16>), Stop> {
+        let Target::Url(url) = &step.target else {
+            if self.bidi.events().context(&self.main).is_none() {
+                return Err(Stop::failure(FailureClass::Navigation, "the main page is closed"));
+            }
+            return Ok((self.main.clone(), step.frame.clone()));
+        };
+        let found = self.bidi.wait_for(deadline, |events| {
+            let id = events.find_url(&self.user_context, url)?;
+            Some(events.path_of(&id))
+        });
+        let Some((page, mut path)) = found.await else {
+            let message = "no page or frame with the target's URL appeared in time";
+            return Err(
+                Stop::failure(FailureClass::Navigation, message).because(url, "no such page")
+            );
+        };
+        path.extend(&step.frame);
+        Ok((page, path))
+    }
+
+    /// Sends the following commands to the step's page and frame, waiting for it until `deadline`.
+    pub(crate) async fn enter(&mut self, step: &Step, deadline: Instant) -> Result<(), Stop> {
+        loop {
+            let (page, path) = self.target(step, deadline).await?;
+            match self.switch(&page, &path, deadline).await {
+                Ok(()) => return Ok(()),
+                Err(error) if error.is_fatal() => return Err(error.into()),
+                Err(error) if Instant::now() >= deadline => {
+                    let class = FailureClass::ElementNotFound;
+                    let message = "the step's frame did not appear in time";
+                    return Err(Stop::failure(class, message)
+                        .because(format!("frame {path:?}"), error.to_string()));
+                }
+                Err(_) => tokio::time::sleep(POLL).await,
+            }
+        }
+    }
+
+    async fn switch(
+        &mut self,
+        page: &str,
+        path: &[u16],
+        deadline: Instant,
+    ) -> Result<(), DriverError> {
+        if self.page.as_deref() != Some(page) {
+            self.page = None;
+            self.post("window", json!({ "handle": page }), deadline).await?;
+            self.page = Some(page.to_owned());
+            // The driver remembers a frame for each page.
+            self.framed = true;
+        }
+        if self.framed {
+            self.post("frame", json!({ "id": null }), deadline).await?;
+            self.framed = false;
+        }
+        for index in path {
+            self.framed = true;
+            self.post("frame", json!({ "id": index }), deadline).await?;
+        }
+        Ok(())
+    }
+
+    /// Forgets which page and frame commands go to.
+    pub(crate) fn lose_way(&mut self) {
+        self.page = None;
+    }
+
+    /// Sends a POST; if a dialog is open, which refuses every command unexecuted, waits until it has been answered.
+    pub(crate) async fn post(
+        &self,
+        path: &'static str,
+        body: Value,
+        deadline: Instant,
+    ) -> Result<Value, DriverError> {
+        loop {
+            match self.driver.post(path, body.clone(), limit(deadline)).await {
+                Err(error)
+                    if error.status() == Some(ErrorStatus::UnexpectedAlertOpen)
+                        && Instant::now() < deadline =>
+                {
+                    tokio::time::sleep(POLL).await;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Runs a script in the current frame.
+    pub(crate) async fn execute(
+        &self,
+        script: &str,
+        args: Value,
+        deadline: Instant,
+    ) -> Result<Value, DriverError> {
+        self.post("execute/sync", json!({ "script": script, "args": args }), deadline).await
+    }
+
+    /// Takes a picture of the page that commands go to, or of the main page; `None` if that takes too long.
+    pub(crate) async fn screenshot(&self, limit: Duration) -> Option<Vec<u8>> {
+        use base64::Engine as _;
+        let page = self
+            .page
+            .as_ref()
+            .filter(|page| self.bidi.events().context(page).is_some())
+            .unwrap_or(&self.main);
+        let taken = self
+            .bidi
+            .command("browsingContext.captureScreenshot", json!({ "context": page }), limit)
+            .await
+            .ok()?;
+        base64::engine::general_purpose::STANDARD.decode(taken["data"].as_str()?).ok()
+    }
+}

@@ -1,0 +1,166 @@
+//! Steps about whole pages: navigate, viewport, network, scroll, close.
+
+use std::time::Duration;
+
+use gauntlet_core::flow::{FailureClass, Selectors, Step, StepKind, Viewport};
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::Done;
+use crate::{
+    error::DriverError,
+    locate::Want,
+    session::{Session, Stop, limit},
+};
+
+/// Network errors that mean that the site is not there at all.
+const UNREACHABLE: [&str; 8] = [
+    "ERR_CONNECTION_REFUSED",
+    "ERR_CONNECTION_RESET",
+    "ERR_CONNECTION_CLOSED",
+    "ERR_CONNECTION_TIMED_OUT",
+    "ERR_NAME_NOT_RESOLVED",
+    "ERR_ADDRESS_UNREACHABLE",
+    "ERR_SSL_PROTOCOL_ERROR",
+    "ERR_EMPTY_RESPONSE",
+];
+
+impl Session<'_> {
+    /// Loads a URL and waits for `load`.
+    pub(super) async fn navigate(
+        &mut self,
+        step: &Step,
+        url: &str,
+        deadline: Instant,
+    ) -> Result<Done, Stop> {
+        let (page, path) = self.target(step, deadline).await?;
+        let frame = self.bidi.wait_for(deadline, |events| events.frame_at(&page, &path)).await;
+        let Some(context) = frame else {
+            return Err(Stop::failure(
+                FailureClass::ElementNotFound,
+                "the step's frame did not appear in time",
+            ));
+        };
+        let mark = self.bidi.events().mark();
+        let order = json!({ "context": context, "url": url, "wait": "complete" });
+        let wait = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        match self.bidi.command("browsingContext.navigate", order, wait).await {
+            Ok(_) => Ok(Done::default()),
+            Err(DriverError::Hung { .. }) => {
+                let stop =
+                    Stop::failure(FailureClass::Timeout, "the page did not finish loading in time");
+                Err(stop.because(format!("{url} loaded"), "still loading"))
+            }
+            Err(error) if error.is_fatal() => Err(error.into()),
+            Err(error) => {
+                self.navigation_failed(&context, mark, url, &error.to_string(), deadline).await
+            }
+        }
+    }
+
+    async fn navigation_failed(
+        &self,
+        context: &str,
+        mark: u64,
+        url: &str,
+        why: &str,
+        deadline: Instant,
+    ) -> Result<Done, Stop> {
+        // A page that sends the browser elsewhere while it loads aborts our navigation, and that is no failure.
+        let replaced =
+            why.contains("ERR_ABORTED") || why.contains("abort") || why.contains("cancel");
+        if replaced
+            && self
+                .bidi
+                .wait_for(deadline, |events| {
+                    events.navigated_since(context, mark, false).then_some(())
+                })
+                .await
+                .is_some()
+        {
+            return Ok(Done::default());
+        }
+        let gone = UNREACHABLE.iter().any(|sign| why.contains(sign));
+        let class = if gone { FailureClass::TargetUnreachable } else { FailureClass::Navigation };
+        Err(Stop::failure(class, "the page could not be loaded")
+            .because(format!("{url} loaded"), why))
+    }
+
+    pub(super) async fn set_viewport(
+        &mut self,
+        step: &Step,
+        viewport: Viewport,
+        deadline: Instant,
+    ) -> Result<Done, Stop> {
+        self.enter(step, deadline).await?;
+        if step.target != gauntlet_core::flow::Target::Main || viewport != self.viewport {
+            self.emulate(viewport, limit(deadline)).await?;
+        }
+        Ok(Done::default())
+    }
+
+    /// Throttles the main page, as the reference does; zero both ways is offline.
+    pub(super) async fn throttle(
+        &mut self,
+        download: f64,
+        upload: f64,
+        latency_ms: f64,
+        deadline: Instant,
+    ) -> Result<Done, Stop> {
+        self.enter(&Step::new(StepKind::Close), deadline).await?;
+        // Measured: without `Network.enable` on this page the conditions are accepted and ignored.
+        self.driver.cdp("Network.enable", json!({}), limit(deadline)).await?;
+        let offline = download == 0.0 && upload == 0.0;
+        let conditions = json!({
+            "offline": offline, "latency": latency_ms, "downloadThroughput": download, "uploadThroughput": upload,
+        });
+        self.driver.cdp("Network.emulateNetworkConditions", conditions, limit(deadline)).await?;
+        Ok(Done::default())
+    }
+
+    pub(super) async fn scroll(
+        &mut self,
+        step: &Step,
+        selectors: Option<&Selectors>,
+        to: (f64, f64),
+        deadline: Instant,
+    ) -> Result<Done, Stop> {
+        let (element, alternative) = match selectors {
+            Some(selectors) => {
+                let ready = self.ready(step, selectors, Want::Scroll, deadline).await?;
+                (ready.element, Some(ready.alternative))
+            }
+            None => {
+                self.enter(step, deadline).await?;
+                (serde_json::Value::Null, None)
+            }
+        };
+        let script = "const [el, left, top] = arguments; (el || window).scrollTo({ left, top, behavior: 'instant' });";
+        self.execute(script, json!([element, to.0, to.1]), deadline).await?;
+        Ok(Done { alternative })
+    }
+
+    pub(super) async fn close_page(
+        &mut self,
+        step: &Step,
+        deadline: Instant,
+    ) -> Result<Done, Stop> {
+        let (page, path) = self.target(step, deadline).await?;
+        if !path.is_empty() {
+            // A frame cannot be closed; the reference leaves it alone, too.
+            return Ok(Done::default());
+        }
+        self.bidi
+            .command("browsingContext.close", json!({ "context": page }), limit(deadline))
+            .await?;
+        let closed = self
+            .bidi
+            .wait_for(deadline, |events| events.context(&page).is_none().then_some(()))
+            .await;
+        self.lose_way();
+        match closed {
+            Some(()) => Ok(Done::default()),
+            None => Err(Stop::failure(FailureClass::Timeout, "the page did not close in time")),
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! The process between an executor and its driver, so that no process outlives its owner (G8).
+//!
+//! It is the same binary executed again. It adopts every orphan below it (child subreaper), and when its standard input
+//! ends, because the owner closed it or died, it kills the whole tree, reaps it, removes the profile folder and exits.
+//! It uses no async runtime: it must work when everything else does not.
+
+use std::{
+    collections::{HashMap, HashSet},
+    ffi::OsString,
+    io::Read,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode, Stdio},
+    time::Duration,
+};
+
+use rustix::{
+    io::Errno,
+    process::{
+        Pid, Signal, WaitOptions, getpid, kill_process, kill_process_group, set_child_subreaper,
+        wait,
+    },
+};
+
+const REAP_ROUNDS_MAX: u32 = 5_000;
+const REAP_PAUSE: Duration = Duration::from_millis(1);
+const REMOVE_TRIES: u32 = 5;
+
+/// Runs `[--remove FOLDER] -- PROGRAM ARGS...` as the head of its own process tree until standard input ends or the program
+/// exits; then nothing of that tree is left, and neither is `FOLDER`.
+#[must_use]
+pub fn supervise_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let Some(order) = Order::read(args) else { return ExitCode::from(2) };
+    // Without adoption a crashed driver's browser would escape to init.
+    if set_child_subreaper(Some(getpid())).is_err() {
+        return ExitCode::from(3);
+    }
+    let spawned = Command::new(&order.program)
+        .args(&order.args)
+        .stdin(Stdio::null())
+        .process_group(0)
+        .spawn();
+    let code = match spawned {
+        Ok(child) => {
+            let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+            if let Some(group) = group {
+                std::thread::spawn(move || kill_at_end_of_input(group));
+                wait_for(group);
+            }
+            end_everything(group);
+            ExitCode::SUCCESS
+        }
+        Err(_) => ExitCode::from(127),
+    };
+    if let Some(folder) = &order.remove {
+        remove(folder);
+    }
+    code
+}
+
+struct Order {
+    remove: Option<PathBuf>,
+    program: OsString,
+    args: Vec<OsString>,
+}
+
+impl Order {
+    fn read(args: impl IntoIterator<Item = OsString>) -> Option<Self> {
+        let mut args = args.into_iter();
+        let mut remove = None;
+        loop {
+            match args.next()?.to_str() {
+                Some("--remove") => remove = Some(PathBuf::from(args.next()?)),
+                Some("--") => break,
+                _ => return None,
+            }
+        }
+        let program = args.next()?;
+        Some(Self { remove, program, args: args.collect() })
+    }
+}
+
+fn kill_at_end_of_input(group: Pid) {
+    let mut sink = [0; 64];
+    let mut input = std::io::stdin();
+    while matches!(input.read(&mut sink), Ok(read) if read > 0) {}
+    kill_all(Some(group));
+}
+
+/// Reaps whatever ends until the program itself has.
+fn wait_for(program: Pid) {
+    loop {
+        match wait(WaitOptions::empty()) {
+            Ok(Some((pid, _))) if pid == program => return,
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// Kills and reaps until no descendant is left; whoever forks meanwhile is adopted by us and found in the next round.
+fn end_everything(group: Option<Pid>) {
+    for _ in 0..REAP_ROUNDS_MAX {
+        kill_all(group);
+        loop {
+            match wait(WaitOptions::NOHANG) {
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(Errno::CHILD) => return,
+                Err(_) => break,
+            }
+        }
+        std::thread::sleep(REAP_PAUSE);
+    }
+}
+
+fn kill_all(group: Option<Pid>) {
+    if let Some(group) = group {
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    for pid in descendants(getpid().as_raw_nonzero().get()) {
+        if let Some(pid) = Pid::from_raw(pid) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
+/// Returns every process below `root`.
+fn descendants(root: i32) -> Vec<i32> {
+    let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
+    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let pid = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok());
+        if let Some((pid, parent)) =
+            pid.and_then(|pid| parent_of(&entry.path()).map(|parent| (pid, parent)))
+        {
+            children.entry(parent).or_default().push(pid);
+        }
+    }
+    let mut found = Vec::new();
+    let mut seen = HashSet::from([root]);
+    let mut open = vec![root];
+    while let Some(pid) = open.pop() {
+        for &child in children.get(&pid).into_iter().flatten() {
+            if seen.insert(child) {
+                found.push(child);
+                open.push(child);
+            }
+        }
+    }
+    found
+}
+
+fn parent_of(process: &Path) -> Option<i32> {
+    let stat = std::fs::read_to_string(process.join("stat")).ok()?;
+    // The name may hold spaces and brackets; the fields after its last bracket do not.
+    stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
+}
+
+fn remove(folder: &Path) {
+    for _ in 0..REMOVE_TRIES {
+        match std::fs::remove_dir_all(folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                std::thread::sleep(REAP_PAUSE)
+            }
+            _ => return,
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Tests with a real browser.
+
+mod shop;
+mod support;
