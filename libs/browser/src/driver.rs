@@ -90,16 +90,6 @@ impl Driver {
         self.call(Method::POST, path, Some(body), limit).await
     }
 
-    /// Runs a function body in the current frame; a promise it returns is awaited.
-    pub(crate) async fn execute(
-        &self,
-        script: &str,
-        args: Value,
-        limit: Duration,
-    ) -> Result<Value, DriverError> {
-        self.post("execute/sync", json!({ "script": script, "args": args }), limit).await
-    }
-
     /// Sends a command of the Chrome `DevTools` protocol to the current page.
     pub(crate) async fn cdp(
         &self,

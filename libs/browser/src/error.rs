@@ -81,7 +81,7 @@ pub(crate) enum DriverError {
     #[error("the browser crashed during {command}: {reason}")]
     Crashed { command: &'static str, reason: String },
     #[error("{command}: {message}")]
-    Remote { command: &'static str, status: Option<ErrorStatus>, message: String },
+    Remote { command: &'static str, status: Option<&'static str>, message: String },
 }
 
 impl DriverError {
@@ -102,7 +102,7 @@ impl DriverError {
         {
             return Self::Crashed { command, reason: cut(first) };
         }
-        Self::Remote { command, status: Some(remote.error.clone()), message: cut(first) }
+        Self::Remote { command, status: Some(remote.error.description()), message: cut(first) }
     }
 
     /// Tells whether the browser can no longer be used.
@@ -110,9 +110,9 @@ impl DriverError {
         !matches!(self, Self::Remote { .. })
     }
 
-    pub(crate) fn status(&self) -> Option<ErrorStatus> {
+    pub(crate) fn status(&self) -> Option<&'static str> {
         match self {
-            Self::Remote { status, .. } => status.clone(),
+            Self::Remote { status, .. } => *status,
             _ => None,
         }
     }

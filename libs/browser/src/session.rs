@@ -224,7 +224,7 @@ impl<'b> Session<'b> {
         loop {
             match self.driver.post(path, body.clone(), limit(deadline)).await {
                 Err(error)
-                    if error.status() == Some(ErrorStatus::UnexpectedAlertOpen)
+                    if error.status() == Some(ErrorStatus::UnexpectedAlertOpen.description())
                         && Instant::now() < deadline =>
                 {
                     tokio::time::sleep(POLL).await;

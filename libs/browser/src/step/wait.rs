@@ -122,7 +122,7 @@ impl Session<'_> {
 /// Errors thrown while an expression runs are caught in the page, so what is left is one that does not compile.
 fn compile_error(error: &DriverError) -> Option<String> {
     let text = error.to_string();
-    (error.status() == Some(ErrorStatus::JavascriptError) && text.contains("SyntaxError"))
+    (error.status() == Some(ErrorStatus::JavascriptError.description()) && text.contains("SyntaxError"))
         .then_some(text)
 }
 
