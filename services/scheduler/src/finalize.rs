@@ -114,15 +114,15 @@ impl Finalizations {
                 return Ok(claims);
             }
             self.lock().push_back(Parked { replica, reply });
-            tokio::select! {
-                _ = &mut elected => {}
-                () = announced => {}
-                () = tokio::time::sleep(LOOK_INTERVAL) => {}
-                () = tokio::time::sleep_until(deadline) => {}
-            }
+            let sent = tokio::select! {
+                sent = &mut elected => sent.ok(),
+                () = announced => None,
+                () = tokio::time::sleep(LOOK_INTERVAL) => None,
+                () = tokio::time::sleep_until(deadline) => None,
+            };
             // An election sent while another branch won must not be lost: the lease would sit out its time.
             elected.close();
-            if let Ok((run_id, epoch)) = elected.try_recv() {
+            if let Some((run_id, epoch)) = sent.or_else(|| elected.try_recv().ok()) {
                 return Ok(self.describe(run_id, epoch).await?.into_iter().collect());
             }
             if Instant::now() >= deadline {

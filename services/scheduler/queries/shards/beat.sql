@@ -1,5 +1,5 @@
--- Notes which tests run under each named lease and says what became of it. Takes shard locks in key order, skips rows that
--- somebody else holds (the next beat notes them) and so never waits; takes no run lock.
+-- Notes which tests run under each named lease and says what became of it. Locks the shards whose list changed in key
+-- order, like everybody who locks several shards; takes no run lock.
 WITH held AS (
     SELECT * FROM unnest($2::uuid[], $3::int[], $4::bigint[], $5::text[]) AS h (run_id, shard_index, epoch, running)
 ), changed AS (
@@ -8,7 +8,7 @@ WITH held AS (
     JOIN held AS h USING (run_id, shard_index, epoch)
     WHERE s.session_id = $1 AND s.running IS DISTINCT FROM h.running::int[]
     ORDER BY s.run_id, s.shard_index
-    FOR NO KEY UPDATE OF s SKIP LOCKED
+    FOR NO KEY UPDATE OF s
 ), noted AS (
     UPDATE shards AS s SET running = c.running
     FROM changed AS c

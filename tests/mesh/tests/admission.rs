@@ -1,0 +1,202 @@
+//! Import and admission: what is refused, what is fixed, what is repeated.
+
+use crate::support::{Mesh, fresh_id, recording};
+use gauntlet_proto::v1;
+use gauntlet_rpc::{Reason, reason_of};
+use std::collections::HashMap;
+use tonic_types::StatusExt as _;
+
+#[tokio::test]
+async fn a_broken_recording_stores_nothing_and_names_file_step_and_field() {
+    let mut mesh = Mesh::start().await;
+    let mut broken = recording("broken");
+    broken.content = br#"{"title":"broken","steps":[{"type":"navigate"},{"type":"fly"}]}"#.to_vec();
+    let request = v1::ImportTestsRequest {
+        recordings: vec![recording("fine"), broken],
+        ..Default::default()
+    };
+    let refused = mesh.scheduler.import_tests(request).await.unwrap_err();
+    assert_eq!(reason_of(&refused), Some(Reason::RecordingInvalid));
+    let violations = refused.get_details_bad_request().unwrap().field_violations;
+    assert!(
+        violations.iter().any(|v| v.field.contains("broken.json: steps[0].url")),
+        "{violations:?}"
+    );
+    assert!(violations.iter().any(|v| v.field.contains("steps[1].type")), "{violations:?}");
+    let listed = mesh.scheduler.list_tests(v1::ListTestsRequest::default()).await.unwrap();
+    assert!(listed.into_inner().tests.is_empty(), "all or nothing");
+}
+
+#[tokio::test]
+async fn importing_the_same_file_again_updates_the_test_it_made() {
+    let mut mesh = Mesh::start().await;
+    let first = mesh.import(3).await;
+    let second = mesh.import(3).await;
+    assert_eq!(first, second);
+}
+
+#[tokio::test]
+async fn every_malformed_field_of_a_trigger_is_named_at_once() {
+    let mut mesh = Mesh::start().await;
+    let request = v1::TriggerRunRequest {
+        request_id: "not-a-uuid".into(),
+        options: Some(v1::RunOptions {
+            shards: -1,
+            workers: 11,
+            base_url: "ftp://x".into(),
+            ..Default::default()
+        }),
+        trigger: Some(v1::Trigger { callback_url: "nonsense".into(), ..Default::default() }),
+        ..Default::default()
+    };
+    let refused = mesh.scheduler.trigger_run(request).await.unwrap_err();
+    assert_eq!(reason_of(&refused), Some(Reason::FieldInvalid));
+    let mut fields: Vec<String> = refused
+        .get_details_bad_request()
+        .unwrap()
+        .field_violations
+        .into_iter()
+        .map(|v| v.field)
+        .collect();
+    fields.sort();
+    let expected = [
+        "options.base_url",
+        "options.shards",
+        "options.workers",
+        "request_id",
+        "trigger.callback_url",
+    ];
+    assert_eq!(fields, expected);
+}
+
+#[tokio::test]
+async fn a_request_id_repeats_its_answer_and_refuses_another_payload() {
+    let mut mesh = Mesh::start().await;
+    let test_ids = mesh.import(2).await;
+    let mut request = v1::TriggerRunRequest {
+        request_id: fresh_id(),
+        selection: Some(v1::TestSelection { test_ids, ..Default::default() }),
+        ..Default::default()
+    };
+    let first =
+        mesh.scheduler.trigger_run(request.clone()).await.unwrap().into_inner().run.unwrap();
+    let again =
+        mesh.scheduler.trigger_run(request.clone()).await.unwrap().into_inner().run.unwrap();
+    assert_eq!(first.run_id, again.run_id);
+    request.options = Some(v1::RunOptions { retries: 1, ..Default::default() });
+    let refused = mesh.scheduler.trigger_run(request).await.unwrap_err();
+    assert_eq!(reason_of(&refused), Some(Reason::RequestIdReused));
+}
+
+#[tokio::test]
+async fn a5_drafts_run_only_when_asked_for() {
+    let mut mesh = Mesh::start().await;
+    let request = v1::ImportTestsRequest {
+        recordings: vec![recording("draft")],
+        draft: true,
+        ..Default::default()
+    };
+    mesh.scheduler.import_tests(request).await.unwrap();
+    let refused = mesh.scheduler.trigger_run(v1::TriggerRunRequest::default()).await.unwrap_err();
+    assert_eq!(reason_of(&refused), Some(Reason::TestNotFound));
+    let selection = v1::TestSelection { include_drafts: true, ..Default::default() };
+    let request = v1::TriggerRunRequest { selection: Some(selection), ..Default::default() };
+    mesh.scheduler.trigger_run(request).await.unwrap();
+}
+
+#[tokio::test]
+async fn a6_the_environment_is_resolved_at_admission_and_the_request_goes_before_it() {
+    let mut mesh = Mesh::start().await;
+    mesh.import(1).await;
+    let variables = HashMap::from([("A".to_owned(), "env".to_owned()), ("B".into(), "env".into())]);
+    let environment = v1::Environment {
+        name: "staging".into(),
+        base_url: "https://staging.example".into(),
+        variables,
+        ..Default::default()
+    };
+    let put = v1::PutEnvironmentRequest { environment: Some(environment) };
+    mesh.scheduler.put_environment(put).await.unwrap();
+    let options = v1::RunOptions {
+        variables: HashMap::from([("A".to_owned(), "run".to_owned())]),
+        ..Default::default()
+    };
+    let request = v1::TriggerRunRequest {
+        environment: "staging".into(),
+        options: Some(options),
+        ..Default::default()
+    };
+    let run = mesh.scheduler.trigger_run(request).await.unwrap().into_inner().run.unwrap();
+    let resolved = run.options.unwrap();
+    assert_eq!(resolved.base_url, "https://staging.example");
+    assert_eq!(
+        (resolved.variables["A"].as_str(), resolved.variables["B"].as_str()),
+        ("run", "env")
+    );
+    let missing = v1::TriggerRunRequest { environment: "gone".into(), ..Default::default() };
+    let refused = mesh.scheduler.trigger_run(missing).await.unwrap_err();
+    assert_eq!(reason_of(&refused), Some(Reason::EnvironmentNotFound));
+}
+
+#[tokio::test]
+async fn a4_the_plan_is_a_snapshot_in_the_order_asked_for() {
+    let mut mesh = Mesh::start().await;
+    let mut test_ids = mesh.import(7).await;
+    test_ids.reverse();
+    let selection = v1::TestSelection { test_ids: test_ids.clone(), ..Default::default() };
+    let options = v1::RunOptions { shards: 3, ..Default::default() };
+    let request = v1::TriggerRunRequest {
+        selection: Some(selection),
+        options: Some(options),
+        ..Default::default()
+    };
+    let run = mesh.scheduler.trigger_run(request).await.unwrap().into_inner().run.unwrap();
+    let mut planned = Vec::new();
+    let mut request =
+        v1::ListPlannedTestsRequest { run_id: run.run_id, page_size: 3, page_token: String::new() };
+    loop {
+        let page = mesh.scheduler.list_planned_tests(request.clone()).await.unwrap().into_inner();
+        planned.extend(page.tests);
+        if page.next_page_token.is_empty() {
+            break;
+        }
+        request.page_token = page.next_page_token;
+    }
+    assert_eq!(planned.iter().map(|t| t.test_id.clone()).collect::<Vec<_>>(), test_ids);
+    assert_eq!(planned.iter().map(|t| t.ordinal).collect::<Vec<_>>(), (0..7).collect::<Vec<_>>());
+    assert_eq!(planned.iter().map(|t| t.shard_index).collect::<Vec<_>>(), [0, 0, 0, 1, 1, 2, 2]);
+}
+
+#[tokio::test]
+async fn a9_runs_are_listed_newest_first_in_pages_and_a_foreign_token_is_refused() {
+    let mut mesh = Mesh::start().await;
+    let mut triggered = Vec::new();
+    for _ in 0..5 {
+        triggered.push(mesh.trigger(1, v1::RunOptions::default()).await.run_id);
+    }
+    triggered.reverse();
+    let mut listed = Vec::new();
+    let mut request = v1::ListRunsRequest { page_size: 2, ..Default::default() };
+    loop {
+        let page = mesh.scheduler.list_runs(request.clone()).await.unwrap().into_inner();
+        listed.extend(page.runs.into_iter().map(|run| run.run_id));
+        if page.next_page_token.is_empty() {
+            break;
+        }
+        request.page_token = page.next_page_token;
+    }
+    assert_eq!(listed, triggered);
+    request.project = "other".into();
+    let refused = mesh.scheduler.list_runs(request).await.unwrap_err();
+    assert_eq!(reason_of(&refused), Some(Reason::PageTokenInvalid));
+}
+
+#[tokio::test]
+async fn a_run_says_why_it_waits() {
+    let mut mesh = Mesh::start().await;
+    let options = v1::RunOptions { browser: v1::Browser::Webkit.into(), ..Default::default() };
+    let run = mesh.trigger(1, options).await;
+    assert_eq!(run.waiting_reason, "no executor is connected");
+    mesh.open_session(1).await;
+    assert_eq!(mesh.run(&run.run_id).await.waiting_reason, "no executor offers webkit");
+}
