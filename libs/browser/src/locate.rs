@@ -33,7 +33,7 @@ pub(crate) struct Ready {
     pub(crate) alternative: usize,
     /// Its reference.
     pub(crate) element: Value,
-    /// The point to act on, in the frame's viewport.
+    /// The point to act on, from the middle of the element's visible part.
     pub(crate) x: f64,
     /// See `x`.
     pub(crate) y: f64,

@@ -247,11 +247,16 @@ impl<'b> Session<'b> {
     /// Takes a picture of the page that commands go to, or of the main page; `None` if that takes too long.
     pub(crate) async fn screenshot(&self, limit: Duration) -> Option<Vec<u8>> {
         use base64::Engine as _;
+        // A page behind another paints nothing, and its picture would never come.
         let page = self
             .page
             .as_ref()
             .filter(|page| self.bidi.events().context(page).is_some())
             .unwrap_or(&self.main);
+        let _ = self
+            .bidi
+            .command("browsingContext.activate", json!({ "context": page }), limit / 3)
+            .await;
         let taken = self
             .bidi
             .command("browsingContext.captureScreenshot", json!({ "context": page }), limit)

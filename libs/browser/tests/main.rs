@@ -1,4 +1,7 @@
 //! Tests with a real browser.
 
+mod hygiene;
+mod recordings;
 mod shop;
+mod site;
 mod support;

@@ -6,10 +6,17 @@ use crate::support::{config, recording, run};
 
 #[tokio::test]
 #[ignore = "needs the demo shop: set SHOP_URL and SHOP_RECORDINGS"]
-#[expect(clippy::disallowed_methods, reason = "a test run by hand takes its site from the environment")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test run by hand takes its site from the environment"
+)]
 async fn g2_every_shop_recording_passes_and_its_mutant_fails() {
-    let (url, folder) = (std::env::var("SHOP_URL").expect("SHOP_URL"), std::env::var("SHOP_RECORDINGS").expect("SHOP_RECORDINGS"));
-    let mut files: Vec<_> = std::fs::read_dir(folder).expect("folder").flatten().map(|entry| entry.path()).collect();
+    let (url, folder) = (
+        std::env::var("SHOP_URL").expect("SHOP_URL"),
+        std::env::var("SHOP_RECORDINGS").expect("SHOP_RECORDINGS"),
+    );
+    let mut files: Vec<_> =
+        std::fs::read_dir(folder).expect("folder").flatten().map(|entry| entry.path()).collect();
     files.sort();
     let mut slot = gauntlet_browser::BrowserSlot::new(config("shop"));
     let mut failed = Vec::new();
@@ -24,7 +31,8 @@ async fn g2_every_shop_recording_passes_and_its_mutant_fails() {
         let mut wrong = flow.clone();
         for step in &mut wrong.steps {
             step.timeout = Some(std::time::Duration::from_millis(500));
-            if let gauntlet_core::flow::StepKind::WaitForExpression { expression } = &mut step.kind {
+            if let gauntlet_core::flow::StepKind::WaitForExpression { expression } = &mut step.kind
+            {
                 *expression = expression.replacen("=== \"", "=== \"zz", 1);
             }
         }

@@ -14,21 +14,26 @@ pub(crate) fn config(marker: &str) -> BrowserConfig {
 /// Reads a recording and aims it at `base`.
 pub(crate) fn recording(path: &Path, base: &str) -> Flow {
     let bytes = std::fs::read(path).expect("the recording is readable");
-    let mut flow = gauntlet_recordings::parse(&bytes, &path.display().to_string()).expect("the recording is valid");
+    let mut flow = gauntlet_recordings::parse(&bytes, &path.display().to_string())
+        .expect("the recording is valid");
     flow.rebase(base);
     flow
 }
 
 /// Runs a flow without cancelling it.
 pub(crate) async fn run(slot: &mut BrowserSlot, flow: &Flow) -> TestOutcome {
-    slot.run_test(flow, &TestOptions::default(), &CancellationToken::new()).await.expect("the browser starts")
+    slot.run_test(flow, &TestOptions::default(), &CancellationToken::new())
+        .await
+        .expect("the browser starts")
 }
 
 /// Returns the command lines that contain `marker`, this test's own excepted.
 pub(crate) fn marked(marker: &str) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").expect("/proc").flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
         let command = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
         let command = String::from_utf8_lossy(&command).replace('\0', " ");
         if pid != std::process::id() && command.contains(marker) {

@@ -45,6 +45,12 @@ const point = (el) => {
   const clamp = (at, size) => Math.max(0, Math.min(at, size - 1));
   return { x: box.x + clamp(offset[0], box.width), y: box.y + clamp(offset[1], box.height) };
 };
+// The driver measures offsets from the middle of the visible part of the first box, and finds the frame's place itself.
+const centre = (el) => {
+  const box = el.getClientRects()[0] || el.getBoundingClientRect();
+  const middle = (from, to, size) => Math.floor((Math.max(0, from) + Math.min(size, to)) / 2);
+  return { x: middle(box.left, box.right, innerWidth), y: middle(box.top, box.bottom, innerHeight) };
+};
 const check = async (el) => {
   if (!visible(el)) return { why: 'not visible' };
   if ((want === 'click' || want === 'fill') && el.matches(':disabled')) return { why: 'disabled' };
@@ -54,7 +60,6 @@ const check = async (el) => {
   const seen = () => at.x >= 0 && at.y >= 0 && at.x < innerWidth && at.y < innerHeight;
   if (window !== window.parent) el.scrollIntoViewIfNeeded(true);
   else if (!seen()) el.scrollIntoView({ block: 'center', inline: 'center', behavior: 'instant' });
-  await frame();
   const before = rect(el);
   await frame();
   if (!el.isConnected) return { why: 'removed from the page' };
@@ -74,7 +79,10 @@ for (const [index, alternative] of alternatives.entries()) {
   try { el = hits(alternative)[0]; } catch (error) { why.push(String(error.message)); continue; }
   if (!el) { why.push(null); continue; }
   const state = await check(el);
-  if (!state.why) return { index, element: el, x: state.x, y: state.y };
+  if (!state.why) {
+    const middle = centre(el);
+    return { index, element: el, x: Math.round(state.x - middle.x), y: Math.round(state.y - middle.y) };
+  }
   why.push(`${name(el)} is ${state.why}`);
 }
 return { why };

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// How long a button stays down when the recording does not say.
-const PRESS: Duration = Duration::from_millis(10);
+const PRESS: Duration = Duration::ZERO;
 
 impl Session<'_> {
     pub(super) async fn click(
@@ -100,5 +100,5 @@ impl Session<'_> {
 }
 
 fn towards(ready: &Ready) -> Value {
-    json!({ "type": "pointerMove", "duration": 0, "origin": "viewport", "x": ready.x, "y": ready.y })
+    json!({ "type": "pointerMove", "duration": 0, "origin": ready.element, "x": ready.x, "y": ready.y })
 }

@@ -122,8 +122,9 @@ impl Session<'_> {
 /// Errors thrown while an expression runs are caught in the page, so what is left is one that does not compile.
 fn compile_error(error: &DriverError) -> Option<String> {
     let text = error.to_string();
-    (error.status() == Some(ErrorStatus::JavascriptError.description()) && text.contains("SyntaxError"))
-        .then_some(text)
+    (error.status() == Some(ErrorStatus::JavascriptError.description())
+        && text.contains("SyntaxError"))
+    .then_some(text)
 }
 
 fn not_as_many(wait: &WaitForElement, seen: Option<&(u32, Value)>) -> Stop {

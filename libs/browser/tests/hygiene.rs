@@ -1,0 +1,198 @@
+//! Isolation, limits, cancelling, and that nothing outlives anything (G5, G8).
+
+use std::time::{Duration, Instant};
+
+use gauntlet_browser::{Browser, BrowserSlot, DialogPolicy, TestOptions, TestResult};
+use gauntlet_core::flow::{FailureClass, Flow};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    site,
+    support::{config, marked, run},
+};
+
+fn flow(base: &str, page: &str, steps: &str) -> Flow {
+    let text = format!(
+        r#"{{"title":"t","timeout":4000,"steps":[{{"type":"navigate","url":"{base}/{page}"}}{steps}]}}"#
+    );
+    gauntlet_recordings::parse(text.as_bytes(), "inline").expect("valid")
+}
+
+const CLICK: &str = r##",{"type":"click","selectors":["#b"],"offsetX":5,"offsetY":5}"##;
+const FOREVER: &str = r#",{"type":"waitForExpression","expression":"false"}"#;
+
+/// Waits until no process carries the marker; shows who does when time is up.
+async fn nothing_left(marker: &str, limit: Duration) {
+    let end = Instant::now() + limit;
+    loop {
+        let left = marked(marker);
+        if left.is_empty() {
+            return;
+        }
+        assert!(Instant::now() < end, "still there: {left:#?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn g5_cookies_are_isolated_between_tests_of_one_browser() {
+    let base = site::start().await;
+    let mut slot = BrowserSlot::new(config("cookies"));
+    let check = r#",{"type":"waitForExpression","expression":"document.querySelector('#out').textContent === 'none'"}"#;
+    let mut pids = Vec::new();
+    for _ in 0..3 {
+        let outcome = run(&mut slot, &flow(&base, "cookie", check)).await;
+        assert_eq!(outcome.result, TestResult::Passed);
+        pids.push(marked("gauntlet-run-cookies").first().cloned());
+    }
+    assert_eq!(pids[0], pids[2], "the browser is reused");
+}
+
+#[tokio::test]
+async fn g8_killing_a_browser_leaves_no_process_and_no_folder() {
+    let mut config = config("killed");
+    let folder = tempfile::tempdir().expect("a folder");
+    config.temp_dir = folder.path().to_owned();
+    let mut browser = Browser::launch(&config).await.expect("launch");
+    assert!(
+        marked("-killed").len() >= 5,
+        "every child carries the marker: {:#?}",
+        marked("-killed")
+    );
+    let started = Instant::now();
+    browser.kill();
+    nothing_left("-killed", Duration::from_secs(2)).await;
+    println!("gone after {:?}", started.elapsed());
+    assert_eq!(std::fs::read_dir(folder.path()).expect("folder").count(), 0);
+}
+
+/// What the next test starts as a process of its own.
+#[tokio::test]
+#[ignore = "waits to be killed"]
+async fn an_owner_that_waits_for_its_death() {
+    let _browser = Browser::launch(&config("orphaned")).await.expect("launch");
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test]
+async fn g8_an_owner_that_dies_by_sigkill_leaves_nothing() {
+    let this = std::env::current_exe().expect("this test");
+    let mut owner = std::process::Command::new(this)
+        .args(["--ignored", "--exact", "hygiene::an_owner_that_waits_for_its_death"])
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("owner");
+    let end = Instant::now() + Duration::from_secs(20);
+    while !marked("-orphaned").iter().any(|line| line.contains("--type=renderer")) {
+        assert!(Instant::now() < end, "no browser: {:#?}", marked("-orphaned"));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let started = Instant::now();
+    owner.kill().expect("kill");
+    owner.wait().expect("wait");
+    nothing_left("-orphaned", Duration::from_secs(2)).await;
+    println!("orphans gone after {:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn g5_a_dead_browser_is_an_infra_error_and_is_replaced() {
+    let base = site::start().await;
+    let mut slot = BrowserSlot::new(config("crashed"));
+    assert!(run(&mut slot, &flow(&base, "list", "")).await.result.is_passed());
+    let browser = marked("gauntlet-run-crashed")
+        .into_iter()
+        .find(|line| !line.contains("--type=") && !line.contains("supervise"));
+    let pid: i32 =
+        browser.and_then(|line| line.split(' ').next()?.parse().ok()).expect("the browser's pid");
+    let pid = rustix::process::Pid::from_raw(pid).expect("a pid");
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("kill");
+    let outcome = run(&mut slot, &flow(&base, "list", "")).await;
+    let TestResult::Errored(failure) = &outcome.result else { panic!("{:?}", outcome.result) };
+    assert!(
+        matches!(failure.class, FailureClass::BrowserCrash | FailureClass::DriverLost),
+        "{failure:?}"
+    );
+    assert!(
+        run(&mut slot, &flow(&base, "list", "")).await.result.is_passed(),
+        "a new browser works"
+    );
+}
+
+#[tokio::test]
+async fn g8_cancelling_returns_at_once_and_kills() {
+    let base = site::start().await;
+    let mut slot = BrowserSlot::new(config("cancelled"));
+    slot.browser().await.expect("launch");
+    let (cancel, test) = (CancellationToken::new(), flow(&base, "list", FOREVER));
+    let token = cancel.clone();
+    let options = TestOptions::default();
+    let (outcome, asked) = tokio::join!(slot.run_test(&test, &options, &cancel), async move {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        token.cancel();
+        Instant::now()
+    });
+    assert_eq!(outcome.expect("launched").result, TestResult::Cancelled);
+    assert!(asked.elapsed() < Duration::from_millis(100), "{:?}", asked.elapsed());
+    nothing_left("-cancelled", Duration::from_secs(2)).await;
+}
+
+#[tokio::test]
+async fn g4_the_test_limit_bounds_everything_and_a_stuck_page_is_no_infra_error() {
+    let base = site::start().await;
+    let mut slot = BrowserSlot::new(config("limits"));
+    let options = TestOptions { timeout: Duration::from_millis(900), ..TestOptions::default() };
+    for (page, steps) in [("list", FOREVER), ("stuck", CLICK), ("hang", "")] {
+        slot.browser().await.expect("launch");
+        let outcome = slot
+            .run_test(&flow(&base, page, steps), &options, &CancellationToken::new())
+            .await
+            .expect("launch");
+        let TestResult::TimedOut(failure) = &outcome.result else {
+            panic!("{page}: {:?}", outcome.result)
+        };
+        assert_eq!(failure.class, FailureClass::Timeout, "{page}");
+        assert!(outcome.duration < Duration::from_secs(5), "{page}: {:?}", outcome.duration);
+    }
+}
+
+#[tokio::test]
+async fn g4_dialogs_follow_the_policy() {
+    let base = site::start().await;
+    let mut slot = BrowserSlot::new(config("dialogs"));
+    let says = |word: &str| {
+        format!(
+            r#"{CLICK},{{"type":"waitForExpression","expression":"document.querySelector('#out').textContent === '{word}'"}}"#
+        )
+    };
+    for (policy, word) in [(DialogPolicy::Accept, "yes"), (DialogPolicy::Dismiss, "no")] {
+        let options = TestOptions { dialogs: policy, ..TestOptions::default() };
+        let test = flow(&base, "dialog", &says(word));
+        let outcome =
+            slot.run_test(&test, &options, &CancellationToken::new()).await.expect("launch");
+        assert_eq!((outcome.result, outcome.dialog_count), (TestResult::Passed, 1));
+    }
+    let options = TestOptions { dialogs: DialogPolicy::Fail, ..TestOptions::default() };
+    let test = flow(&base, "dialog", &says("no"));
+    let outcome = slot.run_test(&test, &options, &CancellationToken::new()).await.expect("launch");
+    let failure = outcome.result.failure().expect("a failure");
+    assert_eq!(
+        (failure.class, failure.found.as_deref()),
+        (FailureClass::Assertion, Some("confirm: sure?"))
+    );
+}
+
+#[tokio::test]
+async fn g8_a_sweep_clears_what_dead_owners_left_and_nothing_else() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (dead, ours) = (folder.path().join("gauntlet-x-1-a"), folder.path().join("gauntlet-y-2-b"));
+    for (path, owner) in [(&dead, "4194305 1".to_owned()), (&ours, std::process::id().to_string())]
+    {
+        std::fs::create_dir(path).expect("create");
+        std::fs::write(path.join("owner"), owner).expect("write");
+    }
+    std::fs::create_dir(folder.path().join("gauntlet-not-a-profile")).expect("create");
+    assert_eq!(gauntlet_browser::sweep_stale(folder.path()).profiles_removed, 1);
+    assert!(
+        !dead.exists() && ours.exists() && folder.path().join("gauntlet-not-a-profile").exists()
+    );
+}

@@ -1,0 +1,54 @@
+//! The site under test.
+
+use std::collections::BTreeMap;
+
+use axum::{Router, extract::Path, http::HeaderMap, response::Html, routing::get};
+
+/// Starts the site on a free port of this machine; it ends with the test's runtime.
+#[expect(clippy::disallowed_methods, reason = "the server ends with the test's runtime")]
+pub(crate) async fn start() -> String {
+    let app = Router::new()
+        .route("/", get(|| page("")))
+        .route("/data", get(|| async { "data" }))
+        .route("/hang", get(std::future::pending::<String>))
+        .route(
+            "/cookie",
+            get(|headers: HeaderMap| async move {
+                let seen = headers
+                    .get("cookie")
+                    .and_then(|value| value.to_str().ok())
+                    .unwrap_or("none")
+                    .to_owned();
+                ([("set-cookie", "seen=yes; Path=/")], Html(format!("<p id=out>{seen}</p>")))
+            }),
+        )
+        .route("/{page}", get(|Path(name): Path<String>| async move { page(&name).await }));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    format!("http://{address}")
+}
+
+async fn page(name: &str) -> Html<&'static str> {
+    let pages = BTreeMap::from([
+        ("", include_str!("site/index.html")),
+        ("meta", "<meta name=viewport content='width=device-width'><p>meta"),
+        ("form", include_str!("site/form.html")),
+        ("list", include_str!("site/list.html")),
+        ("popup", include_str!("site/popup.html")),
+        (
+            "middle",
+            "<title>Middle</title><p style='height:60px'>pad</p><iframe style='margin:20px' src=/popup></iframe>",
+        ),
+        (
+            "frames",
+            "<title>Frames</title><p style='height:900px'>Outside<iframe style='border:7px solid' src=/popup></iframe></p><iframe src=/middle style='width:500px;height:300px'></iframe>",
+        ),
+        (
+            "dialog",
+            "<p id=out>none</p><button id=b onclick=\"out.textContent = confirm('sure?') ? 'yes' : 'no'\">ask</button>",
+        ),
+        ("stuck", "<button id=b onclick='for(;;);'>stuck</button>"),
+    ]);
+    Html(pages.get(name).copied().unwrap_or("not found"))
+}
