@@ -9,7 +9,7 @@ pub const LISTED_TESTS_MAX: usize = 10_000;
 /// Shards of one run.
 pub const RUN_SHARDS_MAX: u32 = 1_024;
 /// Tests of one shard, so that a grant fits in a message: larger runs get more shards than they asked for.
-pub const SHARD_TESTS_MAX: u32 = 4_000;
+pub const SHARD_TESTS_MAX: u32 = 1_000;
 /// Tests run at once within a shard.
 pub const SHARD_WORKERS_MAX: u32 = 10;
 /// Tests that one executor runs at once.

@@ -130,9 +130,12 @@ async fn a6_the_environment_is_resolved_at_admission_and_the_request_goes_before
     let resolved = run.options.unwrap();
     assert_eq!(resolved.base_url, "https://staging.example");
     assert_eq!(
-        (resolved.variables["A"].as_str(), resolved.variables["B"].as_str()),
-        ("run", "env")
+        resolved.variables["A"], "(hidden)",
+        "values may be secrets: only executors get them"
     );
+    let mut executor = mesh.open_session(1).await;
+    let granted = executor.claim(5).await.remove(0).options.unwrap().variables;
+    assert_eq!((granted["A"].as_str(), granted["B"].as_str()), ("run", "env"));
     let missing = v1::TriggerRunRequest { environment: "gone".into(), ..Default::default() };
     let refused = mesh.scheduler.trigger_run(missing).await.unwrap_err();
     assert_eq!(reason_of(&refused), Some(Reason::EnvironmentNotFound));

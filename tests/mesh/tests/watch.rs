@@ -48,6 +48,9 @@ async fn e1_a_watcher_sees_every_revision_and_the_stream_ends_after_the_terminal
     let (resumed, end) = follow(&mut mesh.scheduler, &run.run_id, 2).await;
     end.unwrap();
     assert_eq!(resumed, (3..=last).collect::<Vec<_>>());
+    let (nothing, end) = follow(&mut mesh.scheduler, &run.run_id, last).await;
+    end.expect("a watcher that has it all is not kept waiting");
+    assert!(nothing.is_empty());
     let future = v1::WatchRunRequest { run_id: run.run_id, after_revision: last + 1 };
     let refused = mesh.scheduler.watch_run(future).await.map(|_| ()).unwrap_err();
     assert_eq!(reason_of(&refused), Some(Reason::RevisionCompacted));

@@ -1,4 +1,4 @@
--- Reads the leases of a session that it did not name, with all that a grant carries. Locks nothing; one statement, one snapshot.
+-- Reads a lease of a session that it did not name, with all that a grant carries; one a beat, so that it fits in a message. Locks nothing; one statement, one snapshot.
 SELECT s.session_id, s.run_id, s.shard_index, s.generation, s.epoch, s.lease_id, s.ordinals, s.test_ids,
        s.revision_hashes, s.names, s.files, s.poisoned, s.infra_attempts, r.options
 FROM shards AS s
@@ -8,3 +8,4 @@ WHERE s.state = 'LEASED' AND s.session_id = $1
       SELECT 1 FROM unnest($2::uuid[], $3::int[], $4::bigint[]) AS h (run_id, shard_index, epoch)
       WHERE h.run_id = s.run_id AND h.shard_index = s.shard_index AND h.epoch = s.epoch)
 ORDER BY s.run_id, s.shard_index
+LIMIT 1

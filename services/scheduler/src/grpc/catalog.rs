@@ -16,7 +16,8 @@ use std::collections::HashMap;
 use tonic::Status;
 
 const RECORDINGS_MAX: usize = 1_000;
-const FILE_CHARS_MAX: usize = 1_024;
+const FILE_CHARS_MAX: usize = 512;
+const TITLE_CHARS_MAX: usize = 256;
 
 pub(crate) async fn import_tests(
     h: &Handlers,
@@ -31,7 +32,7 @@ pub(crate) async fn import_tests(
     for recording in &request.recordings {
         let chars = recording.file.chars().count();
         let ok = (1..=FILE_CHARS_MAX).contains(&chars) && !recording.file.contains('\0');
-        violations.check(ok, "recordings.file", "must have 1 to 1,024 characters");
+        violations.check(ok, "recordings.file", "must have 1 to 512 characters");
         check_tags("recordings.tags", &recording.tags, &mut violations);
     }
     violations.finish().map_err(|v| invalid_fields(&v))?;
@@ -57,7 +58,7 @@ fn checked(recordings: Vec<v1::Recording>) -> Result<Vec<CheckedRecording>, Call
                 test_id: TestId(ids::v7()),
                 hash: Sha256::digest(&recording.content).to_vec(),
                 step_count: u32::try_from(flow.steps.len()).unwrap_or(u32::MAX),
-                name: flow.title.replace('\0', "\u{fffd}"),
+                name: flow.title.replace('\0', "\u{fffd}").chars().take(TITLE_CHARS_MAX).collect(),
                 file: recording.file,
                 tags: recording.tags,
                 content: recording.content,

@@ -68,7 +68,7 @@ pub(crate) fn run(view: RunView, offered: &[String]) -> v1::Run {
         revision: view.revision,
         project: view.project,
         environment: view.environment,
-        options: v1::RunOptions::decode(view.options.as_slice()).ok(),
+        options: v1::RunOptions::decode(view.options.as_slice()).ok().map(without_values),
         trigger: v1::Trigger::decode(view.trigger.as_slice()).ok(),
         test_count: view.test_count,
         shard_count: view.shard_count,
@@ -80,6 +80,14 @@ pub(crate) fn run(view: RunView, offered: &[String]) -> v1::Run {
         start_time: view.started_at.map(edge::timestamp),
         finish_time: view.finished_at.map(edge::timestamp),
     }
+}
+
+/// Variables may be secrets: people see their names, executors their values.
+fn without_values(mut options: v1::RunOptions) -> v1::RunOptions {
+    for value in options.variables.values_mut() {
+        *value = "(hidden)".to_owned();
+    }
+    options
 }
 
 fn waiting_reason(view: &RunView, offered: &[String]) -> String {

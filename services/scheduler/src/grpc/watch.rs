@@ -57,8 +57,11 @@ struct Gone;
 
 impl Watcher {
     async fn run(mut self, snapshot: v1::Run, mut changes: broadcast::Receiver<RunId>) {
-        let first = self.send(snapshot.revision, Update::Snapshot(snapshot)).await;
-        if first.is_err() {
+        // Nothing follows the last revision of a terminal run: a watcher that has it all is told so by the end.
+        let over = snapshot.finish_time.is_some() && self.revision >= snapshot.revision;
+        // The revision of a message is where to resume: the snapshot may be ahead of the events that follow it.
+        let first = self.send(self.revision, Update::Snapshot(snapshot)).await;
+        if first.is_err() || over {
             return;
         }
         let mut quiet_since = Instant::now();
@@ -103,6 +106,7 @@ impl Watcher {
             };
             let full = page.len() == PAGE_EVENTS_MAX;
             for event in page {
+                let event = for_watchers(event);
                 self.revision = event.revision;
                 sent = match event.event {
                     Some(v1::run_event::Event::Terminal(_)) => Sent::Terminal,
@@ -126,6 +130,14 @@ enum Sent {
     Nothing,
     Some,
     Terminal,
+}
+
+/// Hides what only the notifier may see: a callback URL often carries a token.
+fn for_watchers(mut event: v1::RunEvent) -> v1::RunEvent {
+    if let Some(v1::run_event::Event::Terminal(terminal)) = &mut event.event {
+        terminal.callback_url.clear();
+    }
+    event
 }
 
 /// Waits for a change of the run, or for having missed some.

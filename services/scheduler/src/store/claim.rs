@@ -17,7 +17,7 @@ const CLAIM_LANES_MAX: i64 = 8;
 /// Shards locked per lane in one claim.
 const CLAIM_SHARDS_MAX: i64 = 64;
 /// Tests one reply may carry, so that it fits in a message.
-const CLAIM_TESTS_MAX: u32 = 2 * SHARD_TESTS_MAX;
+const CLAIM_TESTS_MAX: u32 = SHARD_TESTS_MAX;
 /// What a test is taken to last when nothing is known of it, in seconds of lane time.
 const TEST_ESTIMATE_S: f64 = 5.0;
 
