@@ -244,24 +244,20 @@ impl<'b> Session<'b> {
         self.post("execute/sync", json!({ "script": script, "args": args }), deadline).await
     }
 
-    /// Takes a picture of the page that commands go to, or of the main page; `None` if that takes too long.
+    /// Takes a picture of the page that commands go to, or else of the main page; `None` if that takes too long.
     pub(crate) async fn screenshot(&self, limit: Duration) -> Option<Vec<u8>> {
         use base64::Engine as _;
-        // A page behind another paints nothing, and its picture would never come.
-        let page = self
-            .page
-            .as_ref()
-            .filter(|page| self.bidi.events().context(page).is_some())
-            .unwrap_or(&self.main);
-        let _ = self
-            .bidi
-            .command("browsingContext.activate", json!({ "context": page }), limit / 3)
-            .await;
-        let taken = self
-            .bidi
-            .command("browsingContext.captureScreenshot", json!({ "context": page }), limit)
-            .await
-            .ok()?;
+        // Measured: for a popup `BiDi` never answers, so the driver is asked first.
+        let taken = match self.driver.cdp("Page.captureScreenshot", json!({}), limit / 2).await {
+            Ok(taken) => taken,
+            Err(_) => {
+                let page = json!({ "context": self.main });
+                self.bidi
+                    .command("browsingContext.captureScreenshot", page, limit / 2)
+                    .await
+                    .ok()?
+            }
+        };
         base64::engine::general_purpose::STANDARD.decode(taken["data"].as_str()?).ok()
     }
 }

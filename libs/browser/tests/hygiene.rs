@@ -156,6 +156,38 @@ async fn g4_the_test_limit_bounds_everything_and_a_stuck_page_is_no_infra_error(
 }
 
 #[tokio::test]
+async fn g1_full_chromium_runs_the_same_tests() {
+    let base = site::start().await;
+    let mut config = config("full");
+    config.kind = gauntlet_browser::BrowserKind::Chromium;
+    let mut slot = BrowserSlot::new(config);
+    let outcome = run(&mut slot, &flow(&base, "", CLICK)).await;
+    assert_eq!(outcome.result, TestResult::Passed);
+    assert_eq!(outcome.steps[1].selector_used.as_deref(), Some("#b"));
+    let outcome = run(&mut slot, &flow(&base, "popup", CLICK)).await;
+    let failure = outcome.result.failure().expect("no such element there");
+    assert_eq!((failure.class, failure.step_index), (FailureClass::ElementNotFound, 1));
+}
+
+#[tokio::test]
+async fn g8_a_missing_program_is_named_with_its_package() {
+    let mut config = config("missing");
+    config.driver_program = Some("/nowhere/chromedriver".into());
+    let error = Browser::launch(&config).await.expect_err("no such driver").to_string();
+    assert!(error.contains("chromium-driver"), "{error}");
+}
+
+#[tokio::test]
+async fn g4_a_secret_typed_into_a_control_that_refuses_it_is_not_told() {
+    let base = site::start().await;
+    let mut slot = BrowserSlot::new(config("secret"));
+    let change = r##",{"type":"change","selectors":["#c"],"value":"hunter2","timeout":300}"##;
+    let outcome = run(&mut slot, &flow(&base, "form", change)).await;
+    assert!(!outcome.result.is_passed());
+    assert!(!format!("{outcome:?}").contains("hunter2"), "{:?}", outcome.result);
+}
+
+#[tokio::test]
 async fn g4_dialogs_follow_the_policy() {
     let base = site::start().await;
     let mut slot = BrowserSlot::new(config("dialogs"));
