@@ -2,14 +2,14 @@
 
 use gauntlet_bus::{RedisArgs, RedisConfig};
 use gauntlet_pg::{PgArgs, PgConfig};
-use gauntlet_rpc::ServerArgs;
 use std::net::SocketAddr;
 
 /// Flags of `gauntlet serve scheduler`.
 #[derive(clap::Args, Debug, Clone)]
 pub struct Args {
-    #[command(flatten)]
-    server: ServerArgs,
+    /// Address to serve gRPC on.
+    #[arg(long, env = "GAUNTLET_SCHEDULER_LISTEN", default_value = "127.0.0.1:7001")]
+    listen: SocketAddr,
     #[command(flatten)]
     pg: PgArgs,
     #[command(flatten)]
@@ -45,7 +45,7 @@ impl Args {
     /// When a URL is missing or malformed.
     pub fn config(&self) -> Result<Config, ConfigError> {
         Ok(Config {
-            listen: self.server.listen,
+            listen: self.listen,
             pg: self.pg.config().map_err(ConfigError::Pg)?,
             redis: self.redis.config().map_err(ConfigError::Redis)?,
         })
