@@ -11,7 +11,11 @@ use gauntlet_rpc::{
     Peer, Reason, Server, is_unavailable, limited, reason_of, retry_unavailable, time_left,
     with_deadline,
 };
-use gauntlet_runtime::{Backoff, Exit, Lifecycle};
+use gauntlet_runtime::{
+    Backoff, Exit, Lifecycle,
+    telemetry::{self, TelemetryArgs},
+};
+use opentelemetry::trace::{TraceContextExt as _, TraceId};
 use std::{
     net::{Ipv4Addr, SocketAddr},
     sync::{
@@ -23,12 +27,14 @@ use std::{
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Code, Request, Response, Status, service::Routes};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+use tracing::{Instrument as _, Span};
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 const GRACE: Duration = Duration::from_secs(10);
 const LOCAL: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
 
-/// What a demo call carried: the time left for it and its request id.
-type Seen = Option<(Option<Duration>, Option<String>)>;
+/// What a demo call carried: the time left for it, its request id and its trace.
+type Seen = Option<(Option<Duration>, Option<String>, TraceId)>;
 
 /// What the next demo call does, and what the last one carried.
 #[derive(Clone, Default)]
@@ -39,13 +45,13 @@ impl Demo {
         self.0.lock().unwrap().0 = what;
     }
 
-    fn seen(&self) -> (Option<Duration>, Option<String>) {
+    fn seen(&self) -> (Option<Duration>, Option<String>, TraceId) {
         self.0.lock().unwrap().1.take().expect("a call was seen")
     }
 
     fn note(&self) -> &'static str {
         let mut inner = self.0.lock().unwrap();
-        inner.1 = Some((time_left(), gauntlet_rpc::request_id()));
+        inner.1 = Some((time_left(), gauntlet_rpc::request_id(), trace_id(&Span::current())));
         inner.0
     }
 }
@@ -74,6 +80,10 @@ impl GatewayService for Demo {
         let (_, receive) = tokio::sync::mpsc::channel(1);
         Ok(Response::new(ReceiverStream::new(receive)))
     }
+}
+
+fn trace_id(span: &Span) -> TraceId {
+    span.context().span().span_context().trace_id()
 }
 
 fn ask(service: &str) -> HealthCheckRequest {
@@ -148,7 +158,7 @@ async fn a_unary_call_gets_ten_seconds_and_a_stream_none() {
     let lifecycle = Lifecycle::new();
     let (mut client, demo) = demo(&lifecycle);
     client.get_mesh(GetMeshRequest {}).await.unwrap();
-    let (left, id) = demo.seen();
+    let (left, id, _) = demo.seen();
     assert!(
         left.is_some_and(|left| left > Duration::from_secs(8) && left <= Duration::from_secs(10)),
         "{left:?}"
@@ -196,4 +206,22 @@ async fn a_peer_that_is_away_is_unavailable_and_back_when_it_is_back() {
     let bound = Server::new(Routes::default()).bind(addr).unwrap();
     lifecycle.spawn("grpc", bound.serve(lifecycle.clone()));
     client.check(ask("")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_trace_goes_on_in_the_service_that_is_called() {
+    // Nobody listens there; spans have ids all the same.
+    let args = TelemetryArgs {
+        log: "off".to_owned(),
+        otlp_endpoint: Some("http://127.0.0.1:9".to_owned()),
+        ..TelemetryArgs::default()
+    };
+    telemetry::init(&args, "rpc-tests").unwrap();
+    let lifecycle = Lifecycle::new();
+    let (mut client, demo) = demo(&lifecycle);
+    let span = tracing::info_span!(target: "gauntlet_rpc_tests", "caller");
+    client.get_mesh(GetMeshRequest {}).instrument(span.clone()).await.unwrap();
+    let (_, _, served) = demo.seen();
+    assert_ne!(served, TraceId::INVALID);
+    assert_eq!(served, trace_id(&span));
 }

@@ -264,7 +264,8 @@ impl Lifecycle {
                 tracing::error!(tasks = self.0.tasks.len(), "tasks did not stop when killed");
             }
         }
-        match (self.has_failed(), finished) {
+        // Tasks that a second signal cut off are gone too, but they did not finish.
+        match (self.has_failed(), finished && !self.0.kill.is_cancelled()) {
             (true, _) => Exit::Failed,
             (false, true) => Exit::Clean,
             (false, false) => Exit::Killed,
