@@ -1,0 +1,142 @@
+//! One attempt as results stores it, made of what a browser said.
+//!
+//! Owns the translation and the size limit of an attempt. Pure. Values typed into pages never get here: the browser's
+//! outcome does not hold them.
+
+use gauntlet_browser::{StepFailure, StepRecord, TestOutcome, TestResult};
+use gauntlet_core::{flow::FailureClass, limits::ATTEMPT_BYTES_MAX};
+use gauntlet_proto::{edge, v1};
+use jiff::Timestamp;
+use prost::Message as _;
+
+/// Longest text of one field once an attempt is too big, in characters.
+const TEXT_CHARS_MAX: usize = 1_000;
+
+/// What all attempts of one test share.
+#[derive(Debug, Clone)]
+pub(crate) struct Header {
+    pub(crate) ordinal: i32,
+    pub(crate) attempt: i32,
+    pub(crate) is_final: bool,
+    pub(crate) started_at: Timestamp,
+    pub(crate) executor: String,
+}
+
+/// Returns the attempt for what a browser said; the browser did not cancel.
+pub(crate) fn ran(
+    header: &Header,
+    outcome: &TestOutcome,
+    artifacts: Vec<v1::ArtifactRef>,
+) -> v1::Attempt {
+    let ended = match &outcome.result {
+        TestResult::Passed => v1::AttemptOutcome::Passed,
+        TestResult::Failed(_) => v1::AttemptOutcome::Failed,
+        TestResult::TimedOut(_) => v1::AttemptOutcome::TimedOut,
+        TestResult::Errored(_) | TestResult::Cancelled => v1::AttemptOutcome::Errored,
+    };
+    let attempt = v1::Attempt {
+        duration: Some(edge::wire_duration(outcome.duration)),
+        failure: outcome.result.failure().map(failure),
+        steps: outcome.steps.iter().map(step).collect(),
+        artifacts,
+        ..blank(header, ended)
+    };
+    fit(attempt)
+}
+
+/// Returns the attempt of a test that was not run because of an error of ours or of its recording.
+pub(crate) fn errored(header: &Header, class: FailureClass, message: &str) -> v1::Attempt {
+    let failure = v1::Failure {
+        step_index: -1,
+        failure_class: class.as_str().to_owned(),
+        message: message.to_owned(),
+        ..v1::Failure::default()
+    };
+    let attempt = v1::Attempt {
+        failure: Some(failure),
+        duration: Some(edge::wire_duration(std::time::Duration::ZERO)),
+        ..blank(header, v1::AttemptOutcome::Errored)
+    };
+    fit(attempt)
+}
+
+fn blank(header: &Header, outcome: v1::AttemptOutcome) -> v1::Attempt {
+    v1::Attempt {
+        ordinal: header.ordinal,
+        attempt: header.attempt,
+        outcome: outcome.into(),
+        r#final: header.is_final,
+        start_time: Some(edge::timestamp(header.started_at)),
+        executor: header.executor.clone(),
+        ..v1::Attempt::default()
+    }
+}
+
+fn failure(failure: &StepFailure) -> v1::Failure {
+    v1::Failure {
+        step_index: index(failure.step_index),
+        step_type: failure.step_type.to_owned(),
+        selector: failure.selector.clone().unwrap_or_default(),
+        expected: failure.expected.clone().unwrap_or_default(),
+        found: failure.found.clone().unwrap_or_default(),
+        failure_class: failure.class.as_str().to_owned(),
+        message: failure.message.clone(),
+    }
+}
+
+fn step(step: &StepRecord) -> v1::StepResult {
+    v1::StepResult {
+        index: index(step.index),
+        r#type: step.step_type.to_owned(),
+        offset: Some(edge::wire_duration(step.started_offset)),
+        duration: Some(edge::wire_duration(step.duration)),
+        selector_used: step.selector_used.clone().unwrap_or_default(),
+    }
+}
+
+fn index(index: usize) -> i32 {
+    i32::try_from(index).unwrap_or(i32::MAX)
+}
+
+/// Cuts texts, then steps from the end, until the attempt is within its limit, and flags it.
+fn fit(mut attempt: v1::Attempt) -> v1::Attempt {
+    if attempt.encoded_len() <= ATTEMPT_BYTES_MAX {
+        return attempt;
+    }
+    attempt.truncated = true;
+    if let Some(failure) = &mut attempt.failure {
+        let v1::Failure { selector, expected, found, message, .. } = failure;
+        [selector, expected, found, message].into_iter().for_each(cut);
+    }
+    attempt.steps.iter_mut().for_each(|step| cut(&mut step.selector_used));
+    while attempt.encoded_len() > ATTEMPT_BYTES_MAX && !attempt.steps.is_empty() {
+        let half = attempt.steps.len() / 2;
+        attempt.steps.truncate(half);
+    }
+    attempt
+}
+
+fn cut(text: &mut String) {
+    if let Some((end, _)) = text.char_indices().nth(TEXT_CHARS_MAX) {
+        text.truncate(end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_over_its_limit_is_cut_and_says_so() {
+        let header = Header {
+            ordinal: 1,
+            attempt: 1,
+            is_final: true,
+            started_at: Timestamp::UNIX_EPOCH,
+            executor: String::new(),
+        };
+        let attempt = errored(&header, FailureClass::ImportError, &"ä".repeat(ATTEMPT_BYTES_MAX));
+        assert!(attempt.truncated && attempt.encoded_len() <= ATTEMPT_BYTES_MAX);
+        assert!(!errored(&header, FailureClass::ImportError, "short").truncated);
+    }
+}

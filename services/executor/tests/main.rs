@@ -1,0 +1,71 @@
+//! One executor against a scripted scheduler, scripted results and scripted browsers.
+
+#![expect(unreachable_pub, clippy::unwrap_used, reason = "a test binary has no public surface")]
+
+mod catalog;
+mod leases;
+mod mesh;
+mod reports;
+mod runner;
+
+use gauntlet_bus::{Bus, RedisConfig};
+use gauntlet_executor::{App, Config, Deps, Fault};
+use gauntlet_proto::v1::executor_service_client::ExecutorServiceClient;
+use gauntlet_rpc::Peer;
+use gauntlet_runtime::{Clock, Exit, Lifecycle};
+use mesh::Mesh;
+use runner::Scripts;
+use std::{sync::Arc, time::Duration};
+use tokio::task::JoinHandle;
+
+/// One running executor with its surroundings.
+struct Stage {
+    mesh: Mesh,
+    scripts: Scripts,
+    lifecycle: Lifecycle,
+    running: JoinHandle<Exit>,
+    grpc: ExecutorServiceClient<Peer>,
+}
+
+impl Stage {
+    /// Starts an executor of two slots; `prepare` scripts the mesh first.
+    async fn start(prepare: impl FnOnce(&Mesh)) -> Self {
+        Self::with_grace(Duration::from_secs(20), prepare).await
+    }
+
+    async fn with_grace(grace: Duration, prepare: impl FnOnce(&Mesh)) -> Self {
+        let (mesh, scripts, lifecycle) = (Mesh::start(), Scripts::new(), Lifecycle::new());
+        prepare(&mesh);
+        let config = Config {
+            name: "under-test".to_owned(),
+            slots: 2,
+            scheduler: mesh.endpoint.clone(),
+            results: mesh.endpoint.clone(),
+            listen: "127.0.0.1:0".parse().unwrap(),
+            grace,
+            browsers: gauntlet_executor::BrowserPaths::default(),
+            recording_cache_bytes_max: 1024 * 1024,
+            redis: RedisConfig::off(),
+            fault: Fault::default(),
+        };
+        let deps = Deps {
+            runner: Arc::new(scripts.clone()),
+            bus: Bus::new(&config.redis, &lifecycle),
+            clock: Clock::system(),
+        };
+        let app = App::build(config, deps).await.unwrap();
+        let peer = Peer::connect_lazy(&format!("http://{}", app.addr())).unwrap();
+        #[expect(clippy::disallowed_methods, reason = "the test owns and awaits this task")]
+        let running = tokio::spawn(app.run(lifecycle.clone()));
+        Self { mesh, scripts, lifecycle, running, grpc: ExecutorServiceClient::new(peer) }
+    }
+
+    /// Drains and waits for the end; nothing may be left.
+    async fn stop(self) -> Exit {
+        self.lifecycle.drain();
+        let exit = tokio::time::timeout(mesh::WITHIN, self.running).await.unwrap().unwrap();
+        assert_eq!(self.scripts.seen.lock().unwrap().alive, 0, "a browser was left");
+        self.mesh.lifecycle.kill();
+        exit
+    }
+}

@@ -1,0 +1,242 @@
+//! Tests, attempts and their way to results.
+
+use crate::Stage;
+use gauntlet_proto::v1::{self, AttemptOutcome};
+use gauntlet_rpc::Reason;
+use gauntlet_runtime::Exit;
+
+/// Ordinal, number, outcome and finality of every attempt stored, in order.
+fn told(stage: &Stage) -> Vec<(i32, i32, AttemptOutcome, bool)> {
+    stage.mesh.set(|s| {
+        s.attempts.iter().map(|a| (a.ordinal, a.attempt, a.outcome(), a.r#final)).collect()
+    })
+}
+
+#[tokio::test]
+async fn b6_tests_with_a_final_result_are_not_run_again() {
+    let stage = Stage::start(|mesh| {
+        let grant = mesh.grant(0, &["pass.a", "pass.b", "pass.c"]);
+        mesh.set(|s| {
+            s.final_ordinals = vec![0, 2];
+            s.claimable.push_back(grant);
+        });
+    })
+    .await;
+    stage.mesh.until("it is completed", |s| !s.completions.is_empty()).await;
+    assert_eq!(stage.scripts.ran(), ["pass.b"]);
+    assert_eq!(stage.stop().await, Exit::Clean);
+}
+
+#[tokio::test]
+async fn b6_a_shard_without_anything_left_completes_without_a_browser() {
+    let stage = Stage::start(|mesh| {
+        let grant = mesh.grant(0, &["pass.a"]);
+        mesh.set(|s| {
+            s.final_ordinals = vec![0];
+            s.claimable.push_back(grant);
+        });
+    })
+    .await;
+    stage.mesh.until("it is completed", |s| !s.completions.is_empty()).await;
+    stage.mesh.set(|s| assert_eq!(s.completions[0].reported_count, 1));
+    assert_eq!(stage.scripts.seen.lock().unwrap().launches, 0);
+    assert_eq!(stage.stop().await, Exit::Clean);
+}
+
+#[tokio::test]
+async fn b1_a_refused_report_kills_the_browser_and_ends_the_work() {
+    let stage = Stage::start(|mesh| {
+        let mut grant = mesh.grant(0, &["slow.a", "hang.b", "pass.c"]);
+        grant.options.as_mut().unwrap().workers = 2;
+        mesh.set(|s| {
+            s.report_error = Some(Reason::LeaseLost);
+            s.claimable.push_back(grant);
+        });
+    })
+    .await;
+    stage.scripts.until("both run", |seen| seen.ran.len() == 2).await;
+    stage.scripts.go.add_permits(1);
+    stage.scripts.until("all are dead", |seen| seen.alive == 0).await;
+    assert!(stage.scripts.ran().len() <= 3);
+    let mesh = stage.mesh.clone();
+    assert_eq!(stage.stop().await, Exit::Clean);
+    mesh.set(|s| assert!(s.completions.is_empty(), "{s:?}"));
+}
+
+#[tokio::test]
+async fn the_scheduler_hears_of_the_end_only_after_every_acknowledgement() {
+    let stage = Stage::start(|mesh| {
+        let grant = mesh.grant(0, &["pass.a", "pass.b", "pass.c"]);
+        mesh.set(|s| {
+            s.holds_acks = true;
+            s.claimable.push_back(grant);
+        });
+    })
+    .await;
+    stage.scripts.until("all ran", |seen| seen.ran.len() == 3).await;
+    let renewals = stage.mesh.set(|s| s.renewals);
+    stage.mesh.until("some beats pass", |s| s.renewals > renewals + 3).await;
+    stage.mesh.set(|s| {
+        assert!(s.completions.is_empty());
+        s.holds_acks = false;
+    });
+    stage.mesh.until("it is completed", |s| !s.completions.is_empty()).await;
+    stage.mesh.set(|s| {
+        assert_eq!(s.acknowledged_at_completion, [3]);
+        assert_eq!(
+            (s.completions[0].kind(), s.completions[0].reported_count),
+            (v1::CompletionKind::Done, 3)
+        );
+    });
+    assert_eq!(stage.stop().await, Exit::Clean);
+}
+
+#[tokio::test]
+async fn b8_a_broken_stream_sends_again_and_loses_nothing() {
+    let stage = Stage::start(|mesh| {
+        let grant = mesh.grant(0, &["pass.a", "fail.b", "pass.c", "pass.d"]);
+        mesh.set(|s| {
+            s.breaks_left = 3;
+            s.open_errors = [Reason::StoreUnavailable, Reason::OutcomeUnknown].into();
+            s.complete_errors = [Reason::OutcomeUnknown, Reason::StoreUnavailable].into();
+            s.claimable.push_back(grant);
+        });
+    })
+    .await;
+    stage.mesh.until("it is completed", |s| !s.completions.is_empty()).await;
+    stage.mesh.set(|s| {
+        assert_eq!(s.stored.len(), 4);
+        assert!(s.attempts.len() > 4, "nothing was sent again");
+        assert_eq!(s.completions[0].reported_count, 4);
+    });
+    assert_eq!(stage.scripts.ran().len(), 4);
+    assert_eq!(stage.stop().await, Exit::Clean);
+}
+
+#[tokio::test]
+async fn b7_a_poisoned_test_is_reported_and_not_run() {
+    let stage = Stage::start(|mesh| {
+        let mut grant = mesh.grant(0, &["pass.a", "hang.b"]);
+        grant.poisoned_ordinals = vec![1];
+        mesh.set(|s| s.claimable.push_back(grant));
+    })
+    .await;
+    stage.mesh.until("it is completed", |s| !s.completions.is_empty()).await;
+    assert_eq!(stage.scripts.ran(), ["pass.a"]);
+    assert_eq!(told(&stage)[1], (1, 1, AttemptOutcome::Errored, true));
+    stage.mesh.set(|s| {
+        assert_eq!(s.attempts[1].failure.as_ref().unwrap().failure_class, "executor_lost");
+    });
+    assert_eq!(stage.stop().await, Exit::Clean);
+}
+
+#[tokio::test]
+async fn b9_test_retries_stop_at_the_first_pass_and_count_up_from_what_is_stored() {
+    let stage = Stage::start(|mesh| {
+        let mut grant = mesh.grant(0, &["flaky.a", "fail.b"]);
+        grant.options.as_mut().unwrap().retries = 3;
+        mesh.set(|s| {
+            s.attempt_counts = vec![v1::AttemptCount { ordinal: 1, attempt_count: 2 }];
+            s.claimable.push_back(grant);
+        });
+    })
+    .await;
+    stage.mesh.until("it is completed", |s| !s.completions.is_empty()).await;
+    let expected = [
+        (0, 1, AttemptOutcome::Failed, false),
+        (0, 2, AttemptOutcome::Passed, true),
+        (1, 3, AttemptOutcome::Failed, false),
+        (1, 4, AttemptOutcome::Failed, true),
+    ];
+    assert_eq!(told(&stage), expected);
+    assert_eq!(stage.stop().await, Exit::Clean);
+}
+
+#[tokio::test]
+async fn b9_a_crash_is_tried_once_more_and_is_no_test_retry() {
+    let stage = Stage::start(|mesh| {
+        let mut grant = mesh.grant(0, &["crash-once.a", "crash.b", "pass.c"]);
+        grant.options.as_mut().unwrap().retries = 2;
+        mesh.set(|s| s.claimable.push_back(grant));
+    })
+    .await;
+    stage.mesh.until("it is completed", |s| !s.completions.is_empty()).await;
+    let expected = [
+        (0, 1, AttemptOutcome::Passed, true),
+        (1, 1, AttemptOutcome::Errored, true),
+        (2, 1, AttemptOutcome::Passed, true),
+    ];
+    assert_eq!(told(&stage), expected);
+    assert_eq!(
+        stage.scripts.ran(),
+        ["crash-once.a", "crash-once.a", "crash.b", "crash.b", "pass.c"]
+    );
+    assert_eq!(stage.scripts.seen.lock().unwrap().launches, 4, "browsers are kept warm");
+    assert_eq!(stage.stop().await, Exit::Clean);
+}
+
+#[tokio::test]
+async fn g6_a_screenshot_is_stored_before_the_attempt_that_names_it() {
+    let stage = Stage::start(|mesh| {
+        let grant = mesh.grant(0, &["fail.a"]);
+        mesh.set(|s| s.claimable.push_back(grant));
+    })
+    .await;
+    stage.mesh.until("it is completed", |s| !s.completions.is_empty()).await;
+    stage.mesh.set(|s| {
+        assert_eq!(s.uploads_at_attempt, [1]);
+        assert_eq!(s.attempts[0].artifacts[0].hash, s.uploads[0]);
+    });
+    assert_eq!(stage.stop().await, Exit::Clean);
+}
+
+#[tokio::test]
+async fn g6_a_screenshot_that_cannot_be_stored_is_left_out() {
+    let stage = Stage::start(|mesh| {
+        let grant = mesh.grant(0, &["fail.a"]);
+        mesh.set(|s| {
+            s.refuses_uploads = true;
+            s.claimable.push_back(grant);
+        });
+    })
+    .await;
+    stage.mesh.until("it is completed", |s| !s.completions.is_empty()).await;
+    stage.mesh.set(|s| assert!(s.attempts[0].artifacts.is_empty()));
+    assert_eq!(stage.stop().await, Exit::Clean);
+}
+
+#[tokio::test]
+async fn g2_a_recording_that_cannot_be_read_errors_its_test_and_no_other() {
+    let stage = Stage::start(|mesh| {
+        let mut grant = mesh.grant(0, &["pass.a", "pass.b", "pass.c"]);
+        grant.tests[0].revision_hash = mesh.store(b"{}".to_vec());
+        grant.tests[1].revision_hash = "0".repeat(64);
+        mesh.set(|s| s.claimable.push_back(grant));
+    })
+    .await;
+    stage.mesh.until("it is completed", |s| !s.completions.is_empty()).await;
+    assert_eq!(stage.scripts.ran(), ["pass.c"]);
+    stage.mesh.set(|s| {
+        for attempt in &s.attempts[..2] {
+            assert_eq!(attempt.outcome(), AttemptOutcome::Errored);
+            assert_eq!(attempt.failure.as_ref().unwrap().failure_class, "import_error");
+        }
+        assert_eq!(s.completions[0].kind(), v1::CompletionKind::Done);
+    });
+    assert_eq!(stage.stop().await, Exit::Clean);
+}
+
+#[tokio::test]
+async fn variables_are_filled_in_and_the_recorded_site_is_rebased() {
+    let stage = Stage::start(|mesh| {
+        let mut grant = mesh.grant(0, &["pass.a"]);
+        let options = grant.options.as_mut().unwrap();
+        options.variables.insert("PATH".to_owned(), "cart".to_owned());
+        options.base_url = "https://staging.test/shop".to_owned();
+        mesh.set(|s| s.claimable.push_back(grant));
+    })
+    .await;
+    stage.mesh.until("it is completed", |s| !s.completions.is_empty()).await;
+    assert_eq!(stage.scripts.seen.lock().unwrap().urls, ["https://staging.test/shop/cart"]);
+    assert_eq!(stage.stop().await, Exit::Clean);
+}

@@ -1,0 +1,164 @@
+//! Browsers that do what the title of a test says.
+//!
+//! `pass`, `fail`, `flaky` (fails first), `crash` (the browser dies), `crash-once`, `hang` (until killed), `slow` (until let
+//! go), each with any suffix.
+
+use futures_util::future::BoxFuture;
+use gauntlet_browser::{LaunchError, StepFailure, TestOptions, TestOutcome, TestResult};
+use gauntlet_core::flow::{FailureClass, Flow, StepKind};
+use gauntlet_executor::{BrowserSpec, LiveBrowser, TestRunner};
+use gauntlet_proto::v1;
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+#[derive(Debug, Default)]
+pub struct Seen {
+    pub launches: u32,
+    pub alive: u32,
+    pub ran: Vec<String>,
+    pub urls: Vec<String>,
+    pub last_death: Option<Instant>,
+    pub no_browser: bool,
+}
+
+#[derive(Clone)]
+pub struct Scripts {
+    pub seen: Arc<Mutex<Seen>>,
+    /// One permit lets one `slow` test go.
+    pub go: Arc<Semaphore>,
+}
+
+impl Scripts {
+    pub fn new() -> Self {
+        Self { seen: Arc::default(), go: Arc::new(Semaphore::new(0)) }
+    }
+
+    pub fn ran(&self) -> Vec<String> {
+        self.seen.lock().unwrap().ran.clone()
+    }
+
+    pub async fn until(&self, what: &str, condition: impl Fn(&Seen) -> bool) {
+        let end = Instant::now() + crate::mesh::WITHIN;
+        while !condition(&self.seen.lock().unwrap()) {
+            assert!(
+                Instant::now() < end,
+                "not in time: {what}; seen {:?}",
+                self.seen.lock().unwrap()
+            );
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+impl TestRunner for Scripts {
+    fn browsers(&self) -> Vec<v1::Browser> {
+        vec![v1::Browser::Chromium]
+    }
+
+    fn launch(&self, _: BrowserSpec) -> BoxFuture<'_, Result<Box<dyn LiveBrowser>, LaunchError>> {
+        Box::pin(async {
+            let mut seen = self.seen.lock().unwrap();
+            if seen.no_browser {
+                let (program, package) = ("chromium-headless-shell", "chromium-headless-shell");
+                return Err(LaunchError::ProgramMissing { program, package });
+            }
+            seen.launches += 1;
+            seen.alive += 1;
+            drop(seen);
+            Ok(Box::new(Scripted { scripts: self.clone(), alive: true }) as Box<dyn LiveBrowser>)
+        })
+    }
+}
+
+struct Scripted {
+    scripts: Scripts,
+    alive: bool,
+}
+
+impl Scripted {
+    fn die(&mut self) {
+        if std::mem::take(&mut self.alive) {
+            let mut seen = self.scripts.seen.lock().unwrap();
+            seen.alive -= 1;
+            seen.last_death = Some(Instant::now());
+        }
+    }
+}
+
+impl Drop for Scripted {
+    fn drop(&mut self) {
+        self.die();
+    }
+}
+
+impl LiveBrowser for Scripted {
+    fn run_test<'b>(
+        &'b mut self,
+        flow: &'b Flow,
+        _: &'b TestOptions,
+        kill: &'b CancellationToken,
+    ) -> BoxFuture<'b, TestOutcome> {
+        Box::pin(async move {
+            let before = {
+                let mut seen = self.scripts.seen.lock().unwrap();
+                let before = seen.ran.iter().filter(|title| **title == flow.title).count();
+                seen.ran.push(flow.title.clone());
+                if let Some(StepKind::Navigate { url }) = flow.steps.first().map(|step| &step.kind)
+                {
+                    seen.urls.push(url.clone());
+                }
+                before
+            };
+            let first = before == 0;
+            let result = match flow.title.split('.').next().unwrap() {
+                "fail" => TestResult::Failed(failure(FailureClass::Assertion)),
+                "flaky" if first => TestResult::Failed(failure(FailureClass::Assertion)),
+                "crash" => TestResult::Errored(failure(FailureClass::BrowserCrash)),
+                "crash-once" if first => TestResult::Errored(failure(FailureClass::BrowserCrash)),
+                "hang" => {
+                    kill.cancelled().await;
+                    TestResult::Cancelled
+                }
+                "slow" => tokio::select! {
+                    () = kill.cancelled() => TestResult::Cancelled,
+                    permit = self.scripts.go.acquire() => {
+                        permit.unwrap().forget();
+                        TestResult::Passed
+                    }
+                },
+                _ => TestResult::Passed,
+            };
+            if matches!(result, TestResult::Errored(_) | TestResult::Cancelled) {
+                self.die();
+            }
+            let screenshot = matches!(result, TestResult::Failed(_)).then(|| b"png".to_vec());
+            let duration = Duration::from_millis(1);
+            TestOutcome { result, steps: Vec::new(), screenshot, duration, dialog_count: 0 }
+        })
+    }
+
+    fn is_healthy(&self) -> bool {
+        self.alive
+    }
+
+    fn kill(&mut self) -> BoxFuture<'_, ()> {
+        self.die();
+        Box::pin(std::future::ready(()))
+    }
+}
+
+fn failure(class: FailureClass) -> StepFailure {
+    StepFailure {
+        step_index: 0,
+        step_type: "navigate",
+        selector: None,
+        expected: None,
+        found: None,
+        class,
+        message: "scripted".to_owned(),
+    }
+}
