@@ -21,6 +21,9 @@ fn flow(base: &str, page: &str, steps: &str) -> Flow {
 const CLICK: &str = r##",{"type":"click","selectors":["#b"],"offsetX":5,"offsetY":5}"##;
 const FOREVER: &str = r#",{"type":"waitForExpression","expression":"false"}"#;
 
+/// Tells the site that it runs, and goes on for ever.
+const PINGING: &str = r#",{"type":"waitForExpression","expression":"(fetch('/ping'), false)"}"#;
+
 /// Waits until no process carries the marker; shows who does when time is up.
 async fn nothing_left(marker: &str, limit: Duration) {
     let end = Instant::now() + limit;
@@ -123,11 +126,11 @@ async fn g8_cancelling_returns_at_once_and_kills() {
     let base = site::start().await;
     let mut slot = BrowserSlot::new(config("cancelled"));
     slot.browser().await.expect("launch");
-    let (cancel, test) = (CancellationToken::new(), flow(&base, "list", FOREVER));
+    let (cancel, test) = (CancellationToken::new(), flow(&base, "list", PINGING));
     let token = cancel.clone();
     let options = TestOptions::default();
     let (outcome, asked) = tokio::join!(slot.run_test(&test, &options, &cancel), async move {
-        tokio::time::sleep(Duration::from_millis(700)).await;
+        site::PINGED.notified().await;
         token.cancel();
         Instant::now()
     });

@@ -4,12 +4,21 @@ use std::collections::BTreeMap;
 
 use axum::{Router, extract::Path, http::HeaderMap, response::Html, routing::get};
 
+/// Somebody fetched `/ping`.
+pub(crate) static PINGED: tokio::sync::Notify = tokio::sync::Notify::const_new();
+
 /// Starts the site on a free port of this machine; it ends with the test's runtime.
 #[expect(clippy::disallowed_methods, reason = "the server ends with the test's runtime")]
 pub(crate) async fn start() -> String {
     let app = Router::new()
         .route("/", get(|| page("")))
         .route("/data", get(|| async { "data" }))
+        .route(
+            "/ping",
+            get(|| async {
+                PINGED.notify_one();
+            }),
+        )
         .route("/hang", get(std::future::pending::<String>))
         .route(
             "/cookie",
