@@ -2,6 +2,7 @@
 
 #![expect(unreachable_pub, clippy::unwrap_used, reason = "a test binary has no public surface")]
 
+mod browsers;
 mod catalog;
 mod leases;
 mod mesh;
@@ -9,7 +10,7 @@ mod reports;
 mod runner;
 
 use gauntlet_bus::{Bus, RedisConfig};
-use gauntlet_executor::{App, Config, Deps, Fault};
+use gauntlet_executor::{App, Config, Deps, Fault, TestRunner};
 use gauntlet_proto::v1::executor_service_client::ExecutorServiceClient;
 use gauntlet_rpc::Peer;
 use gauntlet_runtime::{Clock, Exit, Lifecycle};
@@ -34,6 +35,16 @@ impl Stage {
     }
 
     async fn with_grace(grace: Duration, prepare: impl FnOnce(&Mesh)) -> Self {
+        let scripts = Scripts::new();
+        let stage = Self::with_runner(Arc::new(scripts.clone()), grace, prepare).await;
+        Self { scripts, ..stage }
+    }
+
+    async fn with_runner(
+        runner: Arc<dyn TestRunner>,
+        grace: Duration,
+        prepare: impl FnOnce(&Mesh),
+    ) -> Self {
         let (mesh, scripts, lifecycle) = (Mesh::start(), Scripts::new(), Lifecycle::new());
         prepare(&mesh);
         let config = Config {
@@ -48,11 +59,8 @@ impl Stage {
             redis: RedisConfig::off(),
             fault: Fault::default(),
         };
-        let deps = Deps {
-            runner: Arc::new(scripts.clone()),
-            bus: Bus::new(&config.redis, &lifecycle),
-            clock: Clock::system(),
-        };
+        let deps =
+            Deps { runner, bus: Bus::new(&config.redis, &lifecycle), clock: Clock::system() };
         let app = App::build(config, deps).await.unwrap();
         let peer = Peer::connect_lazy(&format!("http://{}", app.addr())).unwrap();
         #[expect(clippy::disallowed_methods, reason = "the test owns and awaits this task")]
