@@ -5,7 +5,7 @@ use crate::{
     Stage,
     mesh::{Mesh, WITHIN},
 };
-use gauntlet_executor::{BrowserPaths, RealBrowsers};
+use gauntlet_executor::{BrowserPaths, Fault, RealBrowsers};
 use gauntlet_proto::v1;
 use gauntlet_runtime::Exit;
 use std::{
@@ -47,7 +47,7 @@ fn grant(mesh: &Mesh, expression: &str) -> v1::ShardGrant {
 #[tokio::test]
 #[ignore = "needs chromium and the supervisor's binary"]
 async fn g1_a_test_passes_in_a_real_browser_and_nothing_is_left() {
-    let stage = Stage::with_runner(real(), Duration::from_secs(20), |_| {}).await;
+    let stage = Stage::with(real(), Duration::from_secs(20), Fault::default(), |_| {}).await;
     let grant = grant(&stage.mesh, "document.title === 'here'");
     stage.mesh.until("it is completed", |s| !s.completions.is_empty()).await;
     stage.mesh.set(|s| {
@@ -61,7 +61,7 @@ async fn g1_a_test_passes_in_a_real_browser_and_nothing_is_left() {
 #[tokio::test]
 #[ignore = "needs chromium and the supervisor's binary"]
 async fn c4_g8_nothing_of_a_real_browser_survives_an_abort_for_a_second() {
-    let stage = Stage::with_runner(real(), Duration::from_secs(20), |_| {}).await;
+    let stage = Stage::with(real(), Duration::from_secs(20), Fault::default(), |_| {}).await;
     let grant = grant(&stage.mesh, "false");
     let mut grpc = stage.grpc.clone();
     let end = Instant::now() + WITHIN;

@@ -170,3 +170,27 @@ async fn b7_a_browser_that_is_missing_fails_the_shard_and_names_the_package() {
     });
     assert_eq!(stage.stop().await, Exit::Clean);
 }
+
+#[tokio::test]
+async fn c3_a_hint_only_makes_the_renewal_come_now() {
+    let stage = Stage::start(|mesh| {
+        let grant = mesh.grant(0, &["hang.a"]);
+        mesh.set(|s| {
+            s.lease_ttl = Duration::from_secs(600);
+            s.beat_interval = Duration::from_secs(300);
+            s.claimable.push_back(grant);
+        });
+    })
+    .await;
+    stage.scripts.until("the test runs", |seen| !seen.ran.is_empty()).await;
+    let run_id = stage.mesh.grant(0, &[]).run_id.parse().unwrap();
+    // The row does not say abort: the hint alone changes nothing.
+    stage.bus.publish(stage.bus.hint(run_id, 1)).await;
+    stage.mesh.until("a renewal", |s| s.renewals == 1).await;
+    assert_eq!(stage.scripts.seen.lock().unwrap().alive, 1);
+    stage.mesh.set(|s| s.abort = true);
+    stage.bus.publish(stage.bus.hint(run_id, 2)).await;
+    stage.scripts.until("the browser is dead", |seen| seen.alive == 0).await;
+    stage.mesh.set(|s| assert_eq!(s.renewals, 2));
+    assert_eq!(stage.stop().await, Exit::Clean);
+}

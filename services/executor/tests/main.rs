@@ -4,6 +4,7 @@
 
 mod browsers;
 mod catalog;
+mod faults;
 mod leases;
 mod mesh;
 mod reports;
@@ -26,6 +27,7 @@ struct Stage {
     lifecycle: Lifecycle,
     running: JoinHandle<Exit>,
     grpc: ExecutorServiceClient<Peer>,
+    bus: Bus,
 }
 
 impl Stage {
@@ -36,13 +38,21 @@ impl Stage {
 
     async fn with_grace(grace: Duration, prepare: impl FnOnce(&Mesh)) -> Self {
         let scripts = Scripts::new();
-        let stage = Self::with_runner(Arc::new(scripts.clone()), grace, prepare).await;
+        let stage = Self::with(Arc::new(scripts.clone()), grace, Fault::default(), prepare).await;
         Self { scripts, ..stage }
     }
 
-    async fn with_runner(
+    async fn with_fault(fault: Fault, prepare: impl FnOnce(&Mesh)) -> Self {
+        let scripts = Scripts::new();
+        let grace = Duration::from_secs(20);
+        let stage = Self::with(Arc::new(scripts.clone()), grace, fault, prepare).await;
+        Self { scripts, ..stage }
+    }
+
+    async fn with(
         runner: Arc<dyn TestRunner>,
         grace: Duration,
+        fault: Fault,
         prepare: impl FnOnce(&Mesh),
     ) -> Self {
         let (mesh, scripts, lifecycle) = (Mesh::start(), Scripts::new(), Lifecycle::new());
@@ -57,15 +67,15 @@ impl Stage {
             browsers: gauntlet_executor::BrowserPaths::default(),
             recording_cache_bytes_max: 1024 * 1024,
             redis: RedisConfig::off(),
-            fault: Fault::default(),
+            fault,
         };
-        let deps =
-            Deps { runner, bus: Bus::new(&config.redis, &lifecycle), clock: Clock::system() };
+        let bus = Bus::new(&config.redis, &lifecycle);
+        let deps = Deps { runner, bus: bus.clone(), clock: Clock::system() };
         let app = App::build(config, deps).await.unwrap();
         let peer = Peer::connect_lazy(&format!("http://{}", app.addr())).unwrap();
         #[expect(clippy::disallowed_methods, reason = "the test owns and awaits this task")]
         let running = tokio::spawn(app.run(lifecycle.clone()));
-        Self { mesh, scripts, lifecycle, running, grpc: ExecutorServiceClient::new(peer) }
+        Self { mesh, scripts, lifecycle, running, grpc: ExecutorServiceClient::new(peer), bus }
     }
 
     /// Drains and waits for the end; nothing may be left.

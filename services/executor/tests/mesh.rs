@@ -41,6 +41,7 @@ pub fn scripted(reason: Reason) -> Status {
 pub struct State {
     // --- what to do
     pub lease_ttl: Duration,
+    pub beat_interval: Duration,
     pub claimable: VecDeque<v1::ShardGrant>,
     pub unnamed: Vec<v1::ShardGrant>,
     pub abort: bool,
@@ -60,6 +61,7 @@ pub struct State {
     pub polls: u32,
     pub renewals: u32,
     pub drains_seen: u32,
+    pub running_named: Vec<i32>,
     pub abort_told_at: Option<Instant>,
     pub opened: u32,
     pub report_messages: u32,
@@ -82,7 +84,11 @@ pub struct Mesh {
 impl Mesh {
     pub fn start() -> Self {
         let lifecycle = Lifecycle::new();
-        let state = State { lease_ttl: Duration::from_secs(60), ..State::default() };
+        let state = State {
+            lease_ttl: Duration::from_secs(60),
+            beat_interval: Duration::from_millis(50),
+            ..State::default()
+        };
         let mut mesh = Self {
             state: Arc::new(Mutex::new(state)),
             changed: Arc::new(Notify::new()),
@@ -166,13 +172,13 @@ impl LeaseService for Mesh {
         &self,
         request: Request<v1::OpenSessionRequest>,
     ) -> Result<Response<v1::OpenSessionResponse>, Status> {
-        let ttl = self.set(|s| {
+        let (ttl, beat) = self.set(|s| {
             s.sessions.push(request.into_inner().session_id);
-            s.lease_ttl
+            (s.lease_ttl, s.beat_interval)
         });
         Ok(Response::new(v1::OpenSessionResponse {
             lease_ttl: Some(gauntlet_proto::edge::wire_duration(ttl)),
-            beat_interval: Some(gauntlet_proto::edge::wire_duration(Duration::from_millis(50))),
+            beat_interval: Some(gauntlet_proto::edge::wire_duration(beat)),
         }))
     }
 
@@ -202,6 +208,8 @@ impl LeaseService for Mesh {
         let request = request.into_inner();
         self.set(|s| {
             s.renewals += 1;
+            let running = request.held.iter().flat_map(|held| &held.running_ordinals);
+            s.running_named.extend(running);
             s.drains_seen += u32::from(request.draining);
             // An error is about the first session only: the next one is known.
             if let Some(reason) =
