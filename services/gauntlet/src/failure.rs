@@ -1,0 +1,84 @@
+//! Why a command failed, and the exit code that follows.
+//!
+//! Owns the table from failure to exit code for everything that is not a verdict, and how an error of the mesh is told to a
+//! person. A verdict is never a failure: see `names::exit_of`.
+
+use gauntlet_runtime::Exit;
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+/// Usage or import error.
+pub(crate) const EXIT_USAGE: u8 = 2;
+/// The mesh, the network or this machine failed.
+pub(crate) const EXIT_INFRASTRUCTURE: u8 = 3;
+/// The run was aborted.
+pub(crate) const EXIT_ABORTED: u8 = 4;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// What was asked for makes no sense; asking again will not help.
+    #[error("{0}")]
+    Usage(String),
+    /// Recordings cannot be imported: one problem a line.
+    #[error("{}", import_text(.0))]
+    Import(Vec<String>),
+    /// Something around the tests failed; the same command may work later.
+    #[error("{0}")]
+    Infrastructure(String),
+}
+
+impl Failure {
+    /// Returns the exit code of the process.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Usage(_) | Self::Import(_) => Exit::Code(EXIT_USAGE),
+            Self::Infrastructure(_) => Exit::Code(EXIT_INFRASTRUCTURE),
+        }
+    }
+
+    /// Returns an infrastructure failure that tells `error` with its sources.
+    pub(crate) fn infrastructure(what: &str, error: &(dyn std::error::Error + 'static)) -> Self {
+        Self::Infrastructure(format!("{what}: {}", gauntlet_runtime::error_chain(error)))
+    }
+
+    /// Returns the failure for a refused call: field by field where the mesh named fields.
+    pub(crate) fn remote(what: &str, status: &Status) -> Self {
+        let mut text = format!("{what}: {}", message_of(status));
+        for violation in status.get_details_bad_request().iter().flat_map(|b| &b.field_violations) {
+            text.push_str(&format!("\n  {}: {}", violation.field, violation.description));
+        }
+        if let Some(reason) = gauntlet_rpc::reason_of(status) {
+            text.push_str(&format!(" [{}]", reason_name(reason)));
+        }
+        match status.code() {
+            Code::InvalidArgument
+            | Code::NotFound
+            | Code::AlreadyExists
+            | Code::FailedPrecondition
+            | Code::PermissionDenied
+            | Code::Unauthenticated => Self::Usage(text),
+            _ => Self::Infrastructure(text),
+        }
+    }
+}
+
+fn import_text(problems: &[String]) -> String {
+    let count = problems.len();
+    let noun = if count == 1 { "problem" } else { "problems" };
+    format!("nothing was imported: {count} {noun}\n  {}", problems.join("\n  "))
+}
+
+fn reason_name(reason: gauntlet_rpc::Reason) -> &'static str {
+    reason.as_str_name().trim_start_matches("ERROR_REASON_")
+}
+
+/// tonic's own text for a broken connection is "transport error"; the cause says more.
+fn message_of(status: &Status) -> String {
+    let cause = std::error::Error::source(status).map(gauntlet_runtime::error_chain);
+    match cause {
+        Some(cause) if !cause.is_empty() => cause,
+        _ if status.message().is_empty() => format!("{:?}", status.code()),
+        _ => status.message().to_owned(),
+    }
+}

@@ -1,0 +1,104 @@
+//! What a person reads at the end of a run: the verdict first, then every failure with what is needed to find it.
+
+use super::{Report, ReportedTest};
+use crate::names;
+use gauntlet_proto::v1;
+
+/// Failures told in full; the rest is counted, `--json` has them all.
+const FAILURES_MAX: usize = 50;
+/// A longer text is cut: it may be a whole page.
+const TEXT_CHARS_MAX: usize = 500;
+
+/// Returns the summary.
+pub(crate) fn render(report: &Report) -> String {
+    let mut text = String::new();
+    let troubled: Vec<_> = report.tests.iter().filter(|test| is_trouble(test)).collect();
+    for test in troubled.iter().take(FAILURES_MAX) {
+        text.push_str(&failure(test));
+    }
+    if troubled.len() > FAILURES_MAX {
+        text.push_str(&format!("… and {} more\n\n", troubled.len() - FAILURES_MAX));
+    }
+    text.push_str(&headline(report));
+    text
+}
+
+/// Returns the facts of a failure, one a line, empty ones left out.
+pub(crate) fn details(failure: &v1::Failure) -> Vec<String> {
+    let step = match failure.step_index {
+        index if index < 0 => "before the first step".to_owned(),
+        index => format!("{} (index {index}) {}", index + 1, failure.step_type),
+    };
+    let facts = [
+        ("step", step),
+        ("selector", failure.selector.clone()),
+        ("expected", failure.expected.clone()),
+        ("found", failure.found.clone()),
+        ("class", failure.failure_class.clone()),
+        ("message", failure.message.clone()),
+    ];
+    let facts = facts.into_iter().filter(|(_, value)| !value.is_empty());
+    facts.map(|(name, value)| format!("{name}: {}", cut(&value))).collect()
+}
+
+fn is_trouble(test: &ReportedTest) -> bool {
+    match test.outcome {
+        v1::TestOutcome::Failed | v1::TestOutcome::TimedOut | v1::TestOutcome::Errored => true,
+        v1::TestOutcome::Passed
+        | v1::TestOutcome::Flaky
+        | v1::TestOutcome::Skipped
+        | v1::TestOutcome::NotRun
+        | v1::TestOutcome::Unspecified => false,
+    }
+}
+
+fn failure(test: &ReportedTest) -> String {
+    let outcome = names::outcome(test.outcome).replace('_', " ");
+    let mut text = format!("{outcome}  {}  {:?}", test.planned.file, test.planned.name);
+    if test.attempts.len() > 1 {
+        text.push_str(&format!("  ({} attempts)", test.attempts.len()));
+    }
+    text.push('\n');
+    let failure = test.failed_attempt().and_then(|attempt| attempt.failure.as_ref());
+    for line in failure.map(details).unwrap_or_default() {
+        text.push_str(&format!("    {line}\n"));
+    }
+    if let Some(path) = &test.screenshot {
+        text.push_str(&format!("    screenshot: {path}\n"));
+    }
+    text.push('\n');
+    text
+}
+
+fn headline(report: &Report) -> String {
+    let run = &report.run;
+    let state = names::state(run.state());
+    let counts = names::counts(&report.counts());
+    let mut text = format!("{state}: {counts}, of {} tests", report.tests.len());
+    if let Some(duration) = report.duration() {
+        text.push_str(&format!(" in {:.1} s", duration.as_secs_f64()));
+    }
+    let shards = if run.shard_count == 1 { "shard" } else { "shards" };
+    text.push_str(&format!(" ({} {shards}, run {})", run.shard_count, run.run_id));
+    if !run.state_reason.is_empty() {
+        text.push_str(&format!("\nreason: {}", run.state_reason));
+    }
+    text
+}
+
+/// One line, of a bounded length.
+fn cut(text: &str) -> String {
+    let line: String =
+        text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(TEXT_CHARS_MAX).collect();
+    if text.chars().nth(TEXT_CHARS_MAX).is_some() { line + "…" } else { line }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::report::tests::sample;
+
+    #[test]
+    fn a_person_reads_what_failed_and_where() {
+        assert_eq!(super::render(&sample()) + "\n", include_str!("golden/summary.txt"));
+    }
+}

@@ -1,0 +1,78 @@
+//! `gauntlet watch`: a run's events as lines, to its end.
+
+use crate::cli::TargetArgs;
+use crate::failure::{EXIT_INFRASTRUCTURE, Failure};
+use crate::follow::{Update, follow};
+use crate::{names, output, report};
+use gauntlet_proto::v1::{self, run_event::Event};
+use gauntlet_runtime::Exit;
+
+/// Prints the events of a run; the exit code is that of its end.
+pub(crate) async fn watch(run_id: &str, target: &TargetArgs) -> Result<Exit, Failure> {
+    let (mesh, signals) = super::reading(target).await?;
+    let mut state = v1::RunState::Unspecified;
+    let print = |update: Update| match update {
+        Update::Snapshot(run) => {
+            state = run.state();
+            output::note(&format!("run {} is {}", run.run_id, names::state(state)));
+        }
+        Update::Event(event) => {
+            if let Some(Event::Terminal(terminal)) = &event.event {
+                state = terminal.state();
+            }
+            output::line(&line(&event));
+        }
+        Update::Progress(counts) => output::note(&format!("progress: {}", names::counts(&counts))),
+        Update::Lost(why) => output::note(&format!("connection lost ({why}), resuming")),
+    };
+    tokio::select! {
+        followed = follow(&mesh, run_id, print) => followed?,
+        () = signals.draining() => return Ok(Exit::Code(EXIT_INFRASTRUCTURE)),
+    }
+    Ok(names::exit_of(state))
+}
+
+fn line(event: &v1::RunEvent) -> String {
+    let at = report::document::time(event.create_time.as_ref()).unwrap_or_default();
+    let what = event.event.as_ref().map_or_else(|| "unknown event".to_owned(), describe);
+    format!("{:>4}  {at}  {what}", event.revision)
+}
+
+fn describe(event: &Event) -> String {
+    match event {
+        Event::Admitted(event) => {
+            format!("admitted: {} tests in {} shards", event.test_count, event.shard_count)
+        }
+        Event::ShardGranted(event) => {
+            format!(
+                "shard {} granted to {} (epoch {})",
+                event.shard_index, event.executor, event.epoch
+            )
+        }
+        Event::ShardLost(event) => {
+            format!("shard {} lost on {}: {}", event.shard_index, event.executor, event.reason)
+        }
+        Event::ShardDone(event) if event.failure_class.is_empty() => {
+            format!("shard {} done, {} open", event.shard_index, event.open_shard_count)
+        }
+        Event::ShardDone(event) => {
+            format!(
+                "shard {} failed: {}, {} open",
+                event.shard_index, event.failure_class, event.open_shard_count
+            )
+        }
+        Event::Finalizing(event) => format!("finalizing (epoch {})", event.finalizer_epoch),
+        Event::Terminal(event) => {
+            let state = names::state(event.state());
+            let counts = event.verdict.as_ref().and_then(|verdict| verdict.counts.as_ref());
+            let mut text = state.to_owned();
+            if let Some(counts) = counts {
+                text.push_str(&format!(": {}", names::counts(counts)));
+            }
+            if !event.reason.is_empty() {
+                text.push_str(&format!(" ({})", event.reason));
+            }
+            text
+        }
+    }
+}
