@@ -45,11 +45,15 @@ impl Failure {
     /// Returns the failure for a refused call: field by field where the mesh named fields.
     pub(crate) fn remote(what: &str, status: &Status) -> Self {
         let mut text = format!("{what}: {}", message_of(status));
-        for violation in status.get_details_bad_request().iter().flat_map(|b| &b.field_violations) {
-            text.push_str(&format!("\n  {}: {}", violation.field, violation.description));
-        }
         if let Some(reason) = gauntlet_rpc::reason_of(status) {
             text.push_str(&format!(" [{}]", reason_name(reason)));
+        }
+        let bad_request = status.get_details_bad_request();
+        for violation in bad_request.iter().flat_map(|bad_request| &bad_request.field_violations) {
+            // The message of a single violation says it already.
+            if !status.message().contains(&violation.description) {
+                text.push_str(&format!("\n  {}: {}", violation.field, violation.description));
+            }
         }
         match status.code() {
             Code::InvalidArgument
@@ -58,7 +62,17 @@ impl Failure {
             | Code::FailedPrecondition
             | Code::PermissionDenied
             | Code::Unauthenticated => Self::Usage(text),
-            _ => Self::Infrastructure(text),
+            Code::Ok
+            | Code::Cancelled
+            | Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::ResourceExhausted
+            | Code::Aborted
+            | Code::OutOfRange
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss => Self::Infrastructure(text),
         }
     }
 }

@@ -75,3 +75,9 @@ pub(crate) fn ended(counts: &v1::OutcomeCounts) -> i32 {
     let v1::OutcomeCounts { passed, flaky, failed, timed_out, skipped, errored, not_run } = counts;
     passed + flaky + failed + timed_out + skipped + errored + not_run
 }
+
+/// Returns a number with its noun: `1 test`, `2 tests`.
+pub(crate) fn counted(count: impl Into<i64>, noun: &str) -> String {
+    let count = count.into();
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}

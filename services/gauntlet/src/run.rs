@@ -86,7 +86,10 @@ async fn start_embedded(args: &RunArgs, signals: &Lifecycle) -> Result<EmbeddedM
             "--detach needs a mesh that outlives this command; {hint}"
         )));
     }
-    output::note(&format!("no mesh runs here: starting one with {} executors", args.executors));
+    output::note(&format!(
+        "no mesh runs here: starting one with {}",
+        names::counted(args.executors, "executor")
+    ));
     let settings = up::mesh::Settings::for_run(args.executors, args.options.workers);
     tokio::select! {
         mesh = EmbeddedMesh::start(settings) => mesh,
@@ -119,8 +122,10 @@ async fn on_mesh(
         return Ok(Exit::Clean);
     }
     output::note(&format!(
-        "run {}: {} tests in {} shards",
-        run.run_id, run.test_count, run.shard_count
+        "run {}: {} in {}",
+        run.run_id,
+        names::counted(run.test_count, "test"),
+        names::counted(run.shard_count, "shard")
     ));
     match follow_own(mesh, &run, signals).await? {
         Some(exit) => Ok(exit),

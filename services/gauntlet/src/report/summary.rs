@@ -74,12 +74,12 @@ fn headline(report: &Report) -> String {
     let run = &report.run;
     let state = names::state(run.state());
     let counts = names::counts(&report.counts());
-    let mut text = format!("{state}: {counts}, of {} tests", report.tests.len());
+    let mut text = format!("{state}: {counts}, of {}", names::counted(run.test_count, "test"));
     if let Some(duration) = report.duration() {
         text.push_str(&format!(" in {:.1} s", duration.as_secs_f64()));
     }
-    let shards = if run.shard_count == 1 { "shard" } else { "shards" };
-    text.push_str(&format!(" ({} {shards}, run {})", run.shard_count, run.run_id));
+    let shards = names::counted(run.shard_count, "shard");
+    text.push_str(&format!(" ({shards}, run {})", run.run_id));
     if !run.state_reason.is_empty() {
         text.push_str(&format!("\nreason: {}", run.state_reason));
     }

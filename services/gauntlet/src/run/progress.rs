@@ -83,7 +83,7 @@ impl Progress {
         if run.waiting_reason != self.waiting {
             self.waiting.clone_from(&run.waiting_reason);
             if !self.waiting.is_empty() {
-                self.remark(&format!("waiting: {}", run.waiting_reason));
+                self.remark(&format!("queued: {}", run.waiting_reason));
             }
         }
         self.show(false);

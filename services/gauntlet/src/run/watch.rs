@@ -11,6 +11,7 @@ use gauntlet_runtime::Exit;
 pub(crate) async fn watch(run_id: &str, target: &TargetArgs) -> Result<Exit, Failure> {
     let (mesh, signals) = super::reading(target).await?;
     let mut state = v1::RunState::Unspecified;
+    let mut shown = 0;
     let print = |update: Update| match update {
         Update::Snapshot(run) => {
             state = run.state();
@@ -22,7 +23,13 @@ pub(crate) async fn watch(run_id: &str, target: &TargetArgs) -> Result<Exit, Fai
             }
             output::line(&line(&event));
         }
-        Update::Progress(counts) => output::note(&format!("progress: {}", names::counts(&counts))),
+        Update::Progress(counts) => {
+            // Every snapshot of the stream comes here; only news is worth a line.
+            if names::ended(&counts) != shown {
+                shown = names::ended(&counts);
+                output::note(&format!("progress: {}", names::counts(&counts)));
+            }
+        }
         Update::Lost(why) => output::note(&format!("connection lost ({why}), resuming")),
     };
     tokio::select! {
@@ -41,7 +48,11 @@ fn line(event: &v1::RunEvent) -> String {
 fn describe(event: &Event) -> String {
     match event {
         Event::Admitted(event) => {
-            format!("admitted: {} tests in {} shards", event.test_count, event.shard_count)
+            format!(
+                "admitted: {} in {}",
+                names::counted(event.test_count, "test"),
+                names::counted(event.shard_count, "shard")
+            )
         }
         Event::ShardGranted(event) => {
             format!(
