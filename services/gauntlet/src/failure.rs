@@ -96,3 +96,30 @@ fn message_of(status: &Status) -> String {
         _ => status.message().to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gauntlet_proto::FieldViolation;
+
+    #[test]
+    fn a_refused_call_names_every_field_once_and_exits_2() {
+        let one = gauntlet_rpc::invalid_fields(&[FieldViolation::new("a.b", "must be set")]);
+        let failure = Failure::remote("cannot run", &one);
+        assert_eq!(failure.to_string(), "cannot run: a.b must be set [FIELD_INVALID]");
+        let two = [FieldViolation::new("a", "is long"), FieldViolation::new("b", "is short")];
+        let failure = Failure::remote("cannot run", &gauntlet_rpc::invalid_fields(&two));
+        assert_eq!(
+            failure.to_string(),
+            "cannot run: 2 fields are invalid [FIELD_INVALID]\n  a: is long\n  b: is short"
+        );
+        assert_eq!(failure.exit(), Exit::Code(2));
+    }
+
+    #[test]
+    fn a_mesh_that_goes_away_exits_3() {
+        let failure = Failure::remote("cannot run", &gauntlet_rpc::draining());
+        assert_eq!(failure.exit(), Exit::Code(3));
+        assert!(failure.to_string().ends_with("[DRAINING]"), "{failure}");
+    }
+}

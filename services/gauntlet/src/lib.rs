@@ -72,3 +72,17 @@ async fn program() -> anyhow::Result<Exit> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dashes_before_an_order_are_the_callers() {
+        let args = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
+        let order = args("--remove /tmp/p -- driver --port=0");
+        assert_eq!(order_of(&args("-- --remove /tmp/p -- driver --port=0")), order);
+        assert_eq!(order_of(&order), order);
+        assert_eq!(order_of(&args("-- driver")), args("-- driver"));
+    }
+}

@@ -21,6 +21,7 @@ use crate::names;
 use crate::report;
 use crate::up::{self, mesh::EmbeddedMesh};
 use crate::{endpoint, output};
+use gauntlet_core::limits::LISTED_TESTS_MAX;
 use gauntlet_proto::v1;
 use gauntlet_runtime::{Exit, Lifecycle, ids};
 use progress::Progress;
@@ -32,6 +33,13 @@ const DEMO_GRACE: Duration = Duration::from_secs(1);
 /// Carries out `gauntlet run`.
 pub(crate) async fn run(mut args: RunArgs) -> Result<Exit, Failure> {
     let loaded = import::load(&args.paths)?;
+    if loaded.len() > LISTED_TESTS_MAX {
+        return Err(Failure::Usage(format!(
+            "{} recordings are too many to list in one run; at most {LISTED_TESTS_MAX}: import them with \
+             --tag, then run by --tag",
+            loaded.len()
+        )));
+    }
     let signals = signals()?;
     let target = &args.target;
     let found = endpoint::find(target.server.as_deref(), &target.data.data_dir).await?;
