@@ -1,0 +1,93 @@
+//! Results as a process or as a part of one: build, then run.
+
+use crate::artifacts::Artifacts;
+use crate::config::Config;
+use crate::finalize::Finalizer;
+use crate::follow::Follower;
+use crate::grpc::{Handlers, SERVICES};
+use crate::store::{Store, StoreError};
+use crate::{migrations, partitions};
+use gauntlet_core::ReplicaId;
+use gauntlet_pg::{PgError, Pool, SchemaError, latest_version};
+use gauntlet_rpc::{Bound, EndpointError, Peer, ServeError, Server};
+use gauntlet_runtime::{Lifecycle, ids};
+use std::io;
+use std::net::SocketAddr;
+
+/// The schema in the database.
+pub(crate) const SCHEMA: &str = "results";
+
+/// Why results could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The database cannot be reached.
+    #[error("results cannot reach its database")]
+    Pg(#[source] PgError),
+    /// The schema is not the one this program knows.
+    #[error("results does not know this schema")]
+    Schema(#[source] SchemaError),
+    /// The partitions of the coming days cannot be made.
+    #[error("results cannot prepare its partitions")]
+    Partitions(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The folder for artifacts cannot be used.
+    #[error("results cannot use its artifacts folder")]
+    Artifacts(#[source] io::Error),
+    /// The scheduler's endpoint is malformed.
+    #[error("results cannot use the scheduler's endpoint")]
+    Endpoint(#[source] EndpointError),
+    /// The address cannot be listened on.
+    #[error("results cannot listen")]
+    Bind(#[source] ServeError),
+}
+
+/// Results, built and listening, but not answering yet.
+pub struct App {
+    bound: Bound,
+    store: Store,
+    scheduler: Peer,
+    lifecycle: Lifecycle,
+}
+
+impl App {
+    /// Connects, checks the schema, makes the partitions of the coming days and binds. Tasks belong to `lifecycle`.
+    ///
+    /// # Errors
+    /// See [`BuildError`].
+    pub async fn build(config: &Config, lifecycle: &Lifecycle) -> Result<Self, BuildError> {
+        let pool = Pool::connect(&config.pg, "gauntlet-results", SCHEMA).await;
+        let pool = pool.map_err(BuildError::Pg)?;
+        let runner = migrations().map_err(BuildError::Schema)?;
+        pool.check(latest_version(&runner)).await.map_err(BuildError::Schema)?;
+        let store = Store::new(pool);
+        let ensured: Result<(), StoreError> = store.ensure_partitions().await;
+        ensured.map_err(|error| BuildError::Partitions(error.into()))?;
+        let artifacts = Artifacts::open(&config.artifacts_dir).await;
+        let artifacts = artifacts.map_err(BuildError::Artifacts)?;
+        let scheduler = Peer::connect_lazy(&config.scheduler).map_err(BuildError::Endpoint)?;
+        let handlers = Handlers::new(store.clone(), artifacts, lifecycle.clone());
+        let server = SERVICES.into_iter().fold(Server::new(handlers.routes()), Server::service);
+        let bound = server.bind(config.listen).map_err(BuildError::Bind)?;
+        Ok(Self { bound, store, scheduler, lifecycle: lifecycle.clone() })
+    }
+
+    /// Returns where it listens.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.bound.addr()
+    }
+
+    /// Serves and finalizes until the lifecycle drains and every call has ended.
+    ///
+    /// # Errors
+    /// When the transport fails.
+    pub async fn run(self) -> Result<(), ServeError> {
+        let Self { bound, store, scheduler, lifecycle } = self;
+        let finalizer =
+            Finalizer::new(store.clone(), scheduler.clone(), ReplicaId(ids::v4()), &lifecycle);
+        lifecycle.spawn("finalize", finalizer.run());
+        let follower = Follower::new(store.clone(), scheduler, &lifecycle);
+        lifecycle.spawn("follow", follower.run());
+        lifecycle.spawn("partitions", partitions::run(store, lifecycle.clone()));
+        bound.serve(lifecycle).await
+    }
+}

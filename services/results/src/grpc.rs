@@ -1,0 +1,41 @@
+//! The gRPC services of results: parse at the edge, call the store, convert the answer.
+
+mod artifacts;
+mod error;
+mod ingest;
+mod results;
+pub(crate) mod wire;
+
+use crate::artifacts::Artifacts;
+use crate::store::Store;
+use gauntlet_proto::v1::ingest_service_server::IngestServiceServer;
+use gauntlet_proto::v1::results_service_server::ResultsServiceServer;
+use gauntlet_rpc::limited;
+use gauntlet_runtime::Lifecycle;
+use tonic::service::Routes;
+
+/// Names of the services, for health.
+pub(crate) const SERVICES: [&str; 2] = ["gauntlet.v1.IngestService", "gauntlet.v1.ResultsService"];
+
+/// What the handlers share. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Handlers {
+    store: Store,
+    artifacts: Artifacts,
+    lifecycle: Lifecycle,
+}
+
+impl Handlers {
+    pub(crate) fn new(store: Store, artifacts: Artifacts, lifecycle: Lifecycle) -> Self {
+        Self { store, artifacts, lifecycle }
+    }
+
+    /// Mounts every service.
+    pub(crate) fn routes(&self) -> Routes {
+        let mut routes = Routes::builder();
+        routes
+            .add_service(limited!(IngestServiceServer::new(self.clone())))
+            .add_service(limited!(ResultsServiceServer::new(self.clone())));
+        routes.routes()
+    }
+}

@@ -1,0 +1,180 @@
+//! `ResultsService`: what the tests said.
+
+use super::error::CallError;
+use super::{Handlers, artifacts, wire};
+use crate::store::PageRequest;
+use gauntlet_core::RunId;
+use gauntlet_core::verdict::TestOutcome;
+use gauntlet_proto::edge;
+use gauntlet_proto::v1::{self, results_service_server::ResultsService};
+use gauntlet_rpc::{MESSAGE_MAX_BYTES, draining, invalid_fields, status};
+use prost::Message as _;
+use std::pin::Pin;
+use std::time::Duration;
+use tokio::sync::{broadcast, mpsc};
+use tokio_stream::{Stream, wrappers::ReceiverStream};
+use tonic::{Request, Response, Status};
+
+/// Shortest time between two progress messages: at most four a second.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
+/// How often progress is read when nobody announced a change.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// Bytes of results on one page; a page may end early.
+const PAGE_BYTES_MAX: usize = MESSAGE_MAX_BYTES / 4;
+const BUFFERED_MAX: usize = 8;
+
+#[tonic::async_trait]
+impl ResultsService for Handlers {
+    async fn list_test_results(
+        &self,
+        request: Request<v1::ListTestResultsRequest>,
+    ) -> Result<Response<v1::ListTestResultsResponse>, Status> {
+        let request = request.into_inner();
+        let size = edge::page_size(request.page_size).map_err(|v| invalid_fields(&[v]))?;
+        let (run_id, generation) = self.generation(&request.run_id, request.generation).await?;
+        let filter = format!("{run_id}.{generation}");
+        let after = page_key(&filter, &request.page_token).map_err(|e| status(&e))?;
+        let page = PageRequest { run_id, generation, after, size };
+        let page = self.store.list_results(page).await.map_err(|e| status(&CallError::Store(e)))?;
+        Ok(Response::new(response(page, &filter)))
+    }
+
+    type WatchProgressStream =
+        Pin<Box<dyn Stream<Item = Result<v1::WatchProgressResponse, Status>> + Send + 'static>>;
+
+    async fn watch_progress(
+        &self,
+        request: Request<v1::WatchProgressRequest>,
+    ) -> Result<Response<Self::WatchProgressStream>, Status> {
+        let request = request.into_inner();
+        // Subscribe before the first read, or a change between the two is lost.
+        let changes = self.store.changes();
+        let (run_id, generation) = self.generation(&request.run_id, request.generation).await?;
+        let (messages, stream) = mpsc::channel(BUFFERED_MAX);
+        let watch = self.clone().watch(run_id, generation, changes, messages);
+        self.lifecycle.spawn("watch_progress", watch);
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+
+    type ReadArtifactStream =
+        Pin<Box<dyn Stream<Item = Result<v1::ReadArtifactResponse, Status>> + Send + 'static>>;
+
+    async fn read_artifact(
+        &self,
+        request: Request<v1::ReadArtifactRequest>,
+    ) -> Result<Response<Self::ReadArtifactStream>, Status> {
+        let text = request.into_inner().hash;
+        let missing = || status(&CallError::NoSuchArtifact(text.clone()));
+        let hash = wire::sha256(&text).ok_or_else(missing)?;
+        let found = self.store.find_artifact(&hash).await;
+        found.map_err(|e| status(&CallError::Store(e)))?.ok_or_else(missing)?;
+        let (pieces, stream) = mpsc::channel(BUFFERED_MAX);
+        let send = artifacts::send(self.artifacts.clone(), wire::hex(&hash), pieces);
+        self.lifecycle.spawn("read_artifact", send);
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+}
+
+impl Handlers {
+    async fn generation(&self, run_id: &str, generation: i32) -> Result<(RunId, i32), Status> {
+        let run_id = edge::uuid("run_id", run_id).map(RunId).map_err(|v| invalid_fields(&[v]))?;
+        if generation > 0 {
+            return Ok((run_id, generation));
+        }
+        let latest = self.store.latest_generation(run_id).await;
+        Ok((run_id, latest.map_err(|e| status(&CallError::Store(e)))?))
+    }
+
+    async fn watch(
+        self,
+        run_id: RunId,
+        generation: i32,
+        mut changes: broadcast::Receiver<RunId>,
+        messages: mpsc::Sender<Result<v1::WatchProgressResponse, Status>>,
+    ) {
+        let mut last = None;
+        loop {
+            let sealed = self.store.is_sealed(run_id, generation).await;
+            let counts = self.store.progress(run_id, generation).await;
+            let message = match (counts, sealed) {
+                (Ok(counts), Ok(sealed)) => Ok((counts, sealed)),
+                (Err(error), _) | (_, Err(error)) => Err(status(&CallError::Store(error))),
+            };
+            let (counts, sealed) = match message {
+                Ok(found) => found,
+                Err(failed) => {
+                    let _ = messages.send(Err(failed)).await;
+                    return;
+                }
+            };
+            if sealed || last != Some(counts) {
+                last = Some(counts);
+                let counts = Some(wire::counts(&counts));
+                let sent = messages.send(Ok(v1::WatchProgressResponse { counts, sealed })).await;
+                if sealed || sent.is_err() {
+                    return;
+                }
+            }
+            tokio::select! {
+                () = self.lifecycle.draining() => {
+                    let _ = messages.send(Err(draining())).await;
+                    return;
+                }
+                () = messages.closed() => return,
+                () = pause(&mut changes, run_id) => {}
+            }
+        }
+    }
+}
+
+/// Waits for the shortest interval, and then for a change or for the next look.
+async fn pause(changes: &mut broadcast::Receiver<RunId>, run_id: RunId) {
+    tokio::time::sleep(PROGRESS_INTERVAL).await;
+    let changed = async {
+        loop {
+            match changes.recv().await {
+                Ok(changed) if changed != run_id => {}
+                Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => return,
+                Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+            }
+        }
+    };
+    // No change in time means: look anyway.
+    let _ = tokio::time::timeout(LOOK_INTERVAL, changed).await;
+}
+
+fn response(page: crate::store::Page, filter: &str) -> v1::ListTestResultsResponse {
+    let (mut results, mut bytes, mut more) = (Vec::new(), 0, page.more);
+    for (ordinal, outcome, attempts) in page.results {
+        let result = v1::TestResult {
+            ordinal,
+            outcome: wire::outcome(outcome).into(),
+            skip_reason: skip_reason(outcome).to_owned(),
+            attempts,
+        };
+        bytes += result.encoded_len();
+        if bytes > PAGE_BYTES_MAX && !results.is_empty() {
+            more = true;
+            break;
+        }
+        results.push(result);
+    }
+    let last = results.last().filter(|_| more).map(|result| result.ordinal);
+    let next_page_token = last.map(|ordinal| format!("{filter}.{ordinal}")).unwrap_or_default();
+    v1::ListTestResultsResponse { results, next_page_token, sealed: page.sealed }
+}
+
+/// Only an abort skips tests in this version.
+fn skip_reason(outcome: TestOutcome) -> &'static str {
+    if outcome == TestOutcome::Skipped { "ABORTED" } else { "" }
+}
+
+/// Returns the ordinal that a page starts after. A token is `<run>.<generation>.<ordinal>`: opaque to clients by contract,
+/// and refused for another list.
+fn page_key(filter: &str, token: &str) -> Result<i32, CallError> {
+    if token.is_empty() {
+        return Ok(-1);
+    }
+    let ordinal = token.strip_prefix(filter).and_then(|rest| rest.strip_prefix('.'));
+    ordinal.and_then(|ordinal| ordinal.parse().ok()).ok_or(CallError::PageToken)
+}

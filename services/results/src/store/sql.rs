@@ -1,0 +1,38 @@
+//! Every statement by name. The test `every_statement_fits_the_schema` prepares each of them.
+
+use gauntlet_pg::{Statement, sql};
+
+macro_rules! statements {
+    ($($name:ident = $path:literal),+ $(,)?) => {
+        $(pub(crate) const $name: Statement = sql!($path);)+
+        /// Every statement of results.
+        #[cfg(test)]
+        pub(crate) const ALL: &[&Statement] = &[$(&$name),+];
+    };
+}
+
+statements! {
+    ARTIFACTS_FIND = "artifacts/find",
+    ARTIFACTS_INSERT = "artifacts/insert",
+    ATTEMPTS_COUNT_BY_SHARD = "attempts/count_by_shard",
+    ATTEMPTS_INSERT = "attempts/insert",
+    ATTEMPTS_OF_ORDINALS = "attempts/of_ordinals",
+    ATTEMPTS_OUTCOMES = "attempts/outcomes",
+    ATTEMPTS_PAGE = "attempts/page",
+    ATTEMPTS_RANGE = "attempts/range",
+    CURSORS_ADVANCE = "cursors/advance",
+    CURSORS_LIST = "cursors/list",
+    FENCES_COUNT = "fences/count",
+    FENCES_LATEST_GENERATION = "fences/latest_generation",
+    FENCES_PROGRESS = "fences/progress",
+    FENCES_RAISE = "fences/raise",
+    INGEST_LOCK_EXCLUSIVE = "ingest/lock_exclusive",
+    INGEST_LOCK_SHARED = "ingest/lock_shared",
+    PARTITIONS_ENSURE = "partitions/ensure",
+    PARTITIONS_ENSURE_FOR_RUN = "partitions/ensure_for_run",
+    SEALS_FIND = "seals/find",
+    SEALS_INSERT = "seals/insert",
+    SEALS_SET_OUTCOMES = "seals/set_outcomes",
+    VERDICTS_CLOSE = "verdicts/close",
+    VERDICTS_STORE = "verdicts/store",
+}

@@ -1,0 +1,218 @@
+//! Promises of the store on a real Postgres.
+
+use crate::seal::Rest;
+use crate::store::{Fence, NewAttempt, Opened, PageRequest, ReportOutcome, Store, sql};
+use gauntlet_core::RunId;
+use gauntlet_core::verdict::TestOutcome;
+use gauntlet_pg::{PgConfig, Pool, prepare_all};
+use gauntlet_proto::v1;
+use gauntlet_runtime::ids;
+use gauntlet_testkit::TestDatabase;
+use prost::Message as _;
+use std::collections::BTreeSet;
+
+struct World {
+    store: Store,
+    pool: Pool,
+    run_id: RunId,
+    _database: TestDatabase,
+}
+
+impl World {
+    async fn start() -> Self {
+        let schema = include_str!("../migrations/0001_attempts.sql");
+        let database = TestDatabase::create("results", schema, async |url: String| {
+            crate::migrate(&url).await.map(|_| ()).map_err(anyhow::Error::from)
+        })
+        .await;
+        let config = PgConfig::from_url(database.url()).unwrap();
+        let pool = Pool::connect(&config, "test", "results").await.unwrap();
+        let store = Store::new(pool.clone());
+        store.ensure_partitions().await.unwrap();
+        Self { store, pool, run_id: RunId(ids::v7()), _database: database }
+    }
+
+    fn fence(&self, shard_index: i32, epoch: i64) -> Fence {
+        Fence { run_id: self.run_id, generation: 1, shard_index, epoch }
+    }
+
+    async fn outcomes(&self, size: usize) -> Vec<TestOutcome> {
+        let mut outcomes = Vec::new();
+        let mut after = -1;
+        loop {
+            let page = PageRequest { run_id: self.run_id, generation: 1, after, size };
+            let page = self.store.list_results(page).await.unwrap();
+            outcomes.extend(page.results.iter().map(|(_, outcome, _)| *outcome));
+            match page.results.last() {
+                Some((last, ..)) if page.more => after = *last,
+                _ => return outcomes,
+            }
+        }
+    }
+}
+
+fn attempt(ordinal: i32, attempt: i32, outcome: v1::AttemptOutcome, is_final: bool) -> NewAttempt {
+    let message = v1::Attempt {
+        ordinal,
+        attempt,
+        outcome: outcome.into(),
+        r#final: is_final,
+        ..Default::default()
+    };
+    NewAttempt {
+        ordinal,
+        attempt,
+        outcome: i16::try_from(i32::from(outcome)).unwrap(),
+        is_final,
+        payload: message.encode_to_vec(),
+    }
+}
+
+const PASSED: v1::AttemptOutcome = v1::AttemptOutcome::Passed;
+const FAILED: v1::AttemptOutcome = v1::AttemptOutcome::Failed;
+
+#[tokio::test]
+async fn every_statement_fits_the_schema() {
+    let world = World::start().await;
+    let prepared = prepare_all(&world.pool, sql::ALL).await.unwrap();
+    assert_eq!(prepared.len(), sql::ALL.len());
+}
+
+#[tokio::test]
+async fn sh3_a_duplicate_report_changes_nothing_and_says_so() {
+    let world = World::start().await;
+    let attempts = [attempt(0, 1, PASSED, true), attempt(1, 1, FAILED, false)];
+    let fence = world.fence(0, 1);
+    for already in [false, true, true] {
+        let ReportOutcome::Done(reported) = world.store.report(fence, &attempts).await.unwrap()
+        else {
+            panic!("refused");
+        };
+        assert_eq!((reported.already_recorded, reported.acknowledged_count), (already, 2));
+    }
+    let progress = world.store.progress(world.run_id, 1).await.unwrap();
+    assert_eq!((progress.passed, progress.failed), (1, 0), "only final results count, once");
+}
+
+#[tokio::test]
+async fn b1_b6_a_newer_epoch_shuts_the_older_out_and_finds_what_it_finished() {
+    let world = World::start().await;
+    let old = world.fence(0, 3);
+    let attempts = [attempt(0, 1, PASSED, true), attempt(1, 1, FAILED, false)];
+    world.store.report(old, &attempts).await.unwrap();
+    let opened = world.store.open_shard(world.fence(0, 5), &[0, 1, 2]).await.unwrap();
+    let expected =
+        Opened { final_ordinals: vec![0], attempt_counts: vec![(1, 1)], acknowledged_count: 2 };
+    assert_eq!(opened, ReportOutcome::Done(expected));
+    let late = world.store.report(old, &[attempt(2, 1, PASSED, true)]).await.unwrap();
+    assert_eq!(late, ReportOutcome::LeaseLost);
+    assert_eq!(world.store.open_shard(old, &[0]).await.unwrap(), ReportOutcome::LeaseLost);
+    assert_eq!(world.outcomes(10).await, [TestOutcome::Passed]);
+}
+
+#[tokio::test]
+async fn rn5_once_sealed_every_planned_test_has_one_outcome_and_nothing_can_be_added() {
+    let world = World::start().await;
+    let fence = world.fence(0, 1);
+    let attempts = [
+        attempt(0, 1, PASSED, true),
+        attempt(1, 1, FAILED, false),
+        attempt(1, 2, PASSED, true),
+        attempt(2, 1, FAILED, false),
+    ];
+    world.store.report(fence, &attempts).await.unwrap();
+    let rest = Rest::Failed(BTreeSet::from([2, 3]));
+    let sealed = world.store.seal(world.run_id, 1, 6, &rest).await.unwrap();
+    let counts = sealed.counts();
+    assert_eq!((counts.passed, counts.flaky, counts.errored, counts.not_run), (1, 1, 2, 2));
+    let again = world.store.seal(world.run_id, 1, 6, &rest).await.unwrap();
+    assert_eq!((again.digest(), &again), (sealed.digest(), &sealed), "FN-2: recomputable");
+    let late = [attempt(5, 1, PASSED, true)];
+    for fence in [fence, world.fence(0, 9), world.fence(7, 1)] {
+        assert_eq!(world.store.report(fence, &late).await.unwrap(), ReportOutcome::Sealed);
+    }
+    use TestOutcome::{Errored, Flaky, NotRun, Passed};
+    let expected = [Passed, Flaky, Errored, Errored, NotRun, NotRun];
+    assert_eq!(world.outcomes(4).await, expected);
+    assert_eq!(world.outcomes(100).await, expected);
+}
+
+#[tokio::test]
+async fn c1_tests_of_an_aborted_run_without_a_result_are_skipped() {
+    let world = World::start().await;
+    world.store.report(world.fence(0, 1), &[attempt(1, 1, PASSED, true)]).await.unwrap();
+    world.store.seal(world.run_id, 1, 3, &Rest::Aborted).await.unwrap();
+    use TestOutcome::{Passed, Skipped};
+    assert_eq!(world.outcomes(10).await, [Skipped, Passed, Skipped]);
+    // A finalizer that comes late finds it so, and changes nothing.
+    let late = world.store.seal(world.run_id, 1, 3, &Rest::Failed(BTreeSet::new())).await.unwrap();
+    assert_eq!((late.counts().skipped, late.counts().not_run), (2, 0));
+    assert_eq!(world.outcomes(10).await, [Skipped, Passed, Skipped]);
+}
+
+#[tokio::test]
+async fn a_seal_waits_for_a_report_in_flight_and_counts_it() {
+    let world = World::start().await;
+    // A report in flight: it holds the shared lock and has not committed.
+    let report = "SELECT pg_advisory_lock_shared(7431, $1)";
+    let bytes = world.run_id.0.as_bytes();
+    let key = i32::from_be_bytes([bytes[12], bytes[13], bytes[14], bytes[15]]);
+    let (client, connection) =
+        tokio_postgres::connect(world._database.url(), tokio_postgres::NoTls).await.unwrap();
+    #[expect(clippy::disallowed_methods, reason = "ends with the client of this test")]
+    tokio::spawn(connection);
+    client.query(report, &[&key]).await.unwrap();
+    let rest = Rest::Failed(BTreeSet::new());
+    let seal = world.store.seal(world.run_id, 1, 1, &rest);
+    tokio::pin!(seal);
+    let waiting = gauntlet_testkit::wait_until(
+        std::time::Duration::from_secs(5),
+        "a waiting seal",
+        async || {
+            let query = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND classid = 7431 \
+                     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+            let count: i64 = client.query_one(query, &[]).await.unwrap().get(0);
+            if count > 0 { Ok(()) } else { Err(count) }
+        },
+    );
+    tokio::select! {
+        _ = &mut seal => panic!("sealed while a report was in flight"),
+        () = waiting => {}
+    }
+    let stored = "INSERT INTO results.attempts (run_id, generation, shard_index, epoch, ordinal, attempt, outcome, final, payload) \
+                  VALUES ($1, 1, 0, 1, 0, 1, 1, true, '')";
+    client.execute(stored, &[&world.run_id.0]).await.unwrap();
+    client.batch_execute("SELECT pg_advisory_unlock_all()").await.unwrap();
+    assert_eq!(seal.await.unwrap().counts().passed, 1);
+}
+
+#[tokio::test]
+async fn rows_that_got_lost_are_missing_in_the_count() {
+    let world = World::start().await;
+    let attempts = [attempt(0, 1, PASSED, true), attempt(1, 1, PASSED, true)];
+    world.store.report(world.fence(0, 1), &attempts).await.unwrap();
+    assert_eq!(world.store.row_counts(world.run_id, 1).await.unwrap()[&0], 2);
+    let lose = "DELETE FROM attempts WHERE ordinal = 1";
+    world.pool.read().query(lose, &[]).await.unwrap();
+    assert_eq!(world.store.row_counts(world.run_id, 1).await.unwrap()[&0], 1);
+}
+
+#[tokio::test]
+async fn a_verdict_of_an_older_finalizer_or_after_the_close_is_not_stored() {
+    let world = World::start().await;
+    let store = &world.store;
+    assert!(store.store_verdict(world.run_id, 1, 2, b"two").await.unwrap());
+    assert!(!store.store_verdict(world.run_id, 1, 1, b"one").await.unwrap());
+    assert!(store.store_verdict(world.run_id, 1, 3, b"three").await.unwrap());
+    store.close_verdict(world.run_id, 1).await.unwrap();
+    assert!(!store.store_verdict(world.run_id, 1, 4, b"four").await.unwrap());
+}
+
+#[tokio::test]
+async fn a_report_of_a_run_whose_partition_is_missing_makes_it() {
+    let mut world = World::start().await;
+    // A UUIDv7 of 2020-09-13: long before the partitions that are kept ready.
+    world.run_id = RunId("01748a5e-8c00-7000-8000-000000000001".parse().unwrap());
+    let reported = world.store.report(world.fence(0, 1), &[attempt(0, 1, PASSED, true)]).await;
+    assert!(matches!(reported.unwrap(), ReportOutcome::Done(_)));
+}
