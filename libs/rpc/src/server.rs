@@ -16,6 +16,7 @@ use tonic::{
     transport::server::{Server as Transport, TcpIncoming},
 };
 use tonic_health::{ServingStatus, server::HealthReporter};
+use tonic_web::GrpcWebLayer;
 
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -70,6 +71,7 @@ pub struct Server {
     health: HealthReporter,
     services: Vec<&'static str>,
     descriptors: &'static [u8],
+    web: bool,
 }
 
 impl Server {
@@ -82,6 +84,7 @@ impl Server {
             health,
             services: vec![""],
             descriptors: gauntlet_proto::FILE_DESCRIPTOR_SET,
+            web: false,
         }
     }
 
@@ -89,6 +92,13 @@ impl Server {
     #[must_use]
     pub fn service(mut self, name: &'static str) -> Self {
         self.services.push(name);
+        self
+    }
+
+    /// Also answers gRPC-Web, over HTTP/1.1 too.
+    #[must_use]
+    pub fn web(mut self) -> Self {
+        self.web = true;
         self
     }
 
@@ -111,7 +121,8 @@ impl Server {
         let addr = incoming.local_addr().map_err(failed)?;
         let routes =
             self.routes_with_reflection().map_err(|source| ServeError::Reflection { source })?;
-        Ok(Bound { incoming, addr, routes, health: self.health, services: self.services })
+        let Self { health, services, web, .. } = self;
+        Ok(Bound { incoming, addr, routes, health, services, web })
     }
 
     fn routes_with_reflection(&self) -> Result<Routes, tonic_reflection::server::Error> {
@@ -138,6 +149,7 @@ pub struct Bound {
     routes: Routes,
     health: HealthReporter,
     services: Vec<&'static str>,
+    web: bool,
 }
 
 impl Bound {
@@ -159,21 +171,25 @@ impl Bound {
     /// # Errors
     /// When the transport fails.
     pub async fn serve(self, lifecycle: Lifecycle) -> Result<(), ServeError> {
-        let Self { incoming, addr, routes, health, services } = self;
+        let Self { incoming, addr, routes, health, services, web } = self;
         set_all(&health, &services, ServingStatus::Serving).await;
         tracing::info!(%addr, "serving grpc");
         let stop = async move {
             lifecycle.draining().await;
             stop_health(health, &services).await;
         };
-        Transport::builder()
-            .layer(CallLayer)
+        let transport = Transport::builder()
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-            .add_routes(routes)
-            .serve_with_incoming_shutdown(incoming, stop)
-            .await
-            .map_err(|source| ServeError::Serve { addr, source })?;
+            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT));
+        let served = if web {
+            let transport = transport.accept_http1(true).layer(GrpcWebLayer::new());
+            let router = transport.layer(CallLayer).add_routes(routes);
+            router.serve_with_incoming_shutdown(incoming, stop).await
+        } else {
+            let router = transport.layer(CallLayer).add_routes(routes);
+            router.serve_with_incoming_shutdown(incoming, stop).await
+        };
+        served.map_err(|source| ServeError::Serve { addr, source })?;
         tracing::info!(%addr, "stopped serving grpc");
         Ok(())
     }

@@ -1,0 +1,131 @@
+//! Forwarding: a call to a public service goes to its peer byte by byte, in both directions, streams too.
+//!
+//! Nothing is decoded. A peer that cannot be reached is UNAVAILABLE with reason PEER_UNAVAILABLE; a drain ends streams in
+//! flight with UNAVAILABLE, and clients reconnect.
+
+use crate::grpc::PeerUnavailable;
+use gauntlet_rpc::{Peer, is_unavailable};
+use gauntlet_runtime::Lifecycle;
+use http::{HeaderMap, Request, Response};
+use http_body::{Frame, SizeHint};
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio_util::sync::WaitForCancellationFutureOwned;
+use tonic::Status;
+use tonic::body::Body;
+use tower::Service;
+
+type Reply = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+macro_rules! forwarder {
+    ($(#[$doc:meta])* $name:ident, $service:literal, $peer:literal) => {
+        $(#[$doc])*
+        #[derive(Clone)]
+        pub(crate) struct $name {
+            peer: Peer,
+            lifecycle: Lifecycle,
+        }
+
+        impl $name {
+            pub(crate) fn new(peer: Peer, lifecycle: &Lifecycle) -> Self {
+                Self { peer, lifecycle: lifecycle.clone() }
+            }
+        }
+
+        impl tonic::server::NamedService for $name {
+            const NAME: &'static str = $service;
+        }
+
+        impl Service<Request<Body>> for $name {
+            type Response = Response<Body>;
+            type Error = Infallible;
+            type Future = Reply;
+
+            fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+                Poll::Ready(Ok(()))
+            }
+
+            fn call(&mut self, request: Request<Body>) -> Reply {
+                Box::pin(forward(self.peer.clone(), self.lifecycle.clone(), $peer, request))
+            }
+        }
+    };
+}
+
+forwarder!(
+    /// Forwards `SchedulerService`.
+    ToScheduler, "gauntlet.v1.SchedulerService", "scheduler"
+);
+forwarder!(
+    /// Forwards `ResultsService`.
+    ToResults, "gauntlet.v1.ResultsService", "results"
+);
+forwarder!(
+    /// Forwards `NotifierService`.
+    ToNotifier, "gauntlet.v1.NotifierService", "notifier"
+);
+
+async fn forward(
+    mut peer: Peer,
+    lifecycle: Lifecycle,
+    name: &'static str,
+    request: Request<Body>,
+) -> Result<Response<Body>, Infallible> {
+    let ready = std::future::poll_fn(|cx| peer.poll_ready(cx)).await;
+    let answer = match ready {
+        Ok(()) => peer.call(request).await,
+        Err(status) => Err(status),
+    };
+    Ok(match answer {
+        Ok(response) => {
+            let drained = lifecycle.drain_token().cancelled_owned();
+            response
+                .map(|body| Body::new(UntilDrain { body, drained: Box::pin(drained), over: false }))
+        }
+        Err(status) if is_unavailable(&status) => {
+            gauntlet_rpc::status(&PeerUnavailable { peer: name }).into_http()
+        }
+        Err(status) => status.into_http(),
+    })
+}
+
+/// A response that a drain ends with a status, so that the server's graceful stop need not wait for streams.
+struct UntilDrain {
+    body: Body,
+    drained: Pin<Box<WaitForCancellationFutureOwned>>,
+    over: bool,
+}
+
+impl http_body::Body for UntilDrain {
+    type Data = bytes::Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Status>>> {
+        if self.over {
+            return Poll::Ready(None);
+        }
+        // What is there goes out first: a unary answer is never cut.
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
+            return Poll::Ready(frame);
+        }
+        std::task::ready!(self.drained.as_mut().poll(cx));
+        self.over = true;
+        let mut trailers = HeaderMap::new();
+        // A status that cannot be written as headers ends the stream all the same.
+        let _ = gauntlet_rpc::draining().add_header(&mut trailers);
+        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.over || self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
