@@ -247,6 +247,10 @@ pub(crate) struct MigrateArgs {
 pub(crate) enum ServeCommand {
     /// Control plane: runs, shards, leases, the catalog of tests.
     Scheduler(gauntlet_scheduler::Args),
+    /// Data plane: attempts, artifacts, verdicts.
+    Results(gauntlet_results::Args),
+    /// The public face of the mesh: gRPC and gRPC-Web for clients.
+    Gateway(gauntlet_gateway::Args),
     /// Runs tests in browsers.
     Executor(gauntlet_executor::Args),
 }

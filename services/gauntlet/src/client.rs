@@ -48,11 +48,12 @@ impl Mesh {
         self.gateway.clone().get_mesh(request).await.is_ok()
     }
 
-    /// Returns whether the gateway serves and reaches every service behind it.
-    pub(crate) async fn serves(&self) -> bool {
+    /// Returns whether the gateway serves and reaches every service of these names.
+    pub(crate) async fn reaches<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> bool {
         let request = with_deadline(v1::GetMeshRequest {}, ANSWER_DEADLINE);
-        let reply = self.gateway.clone().get_mesh(request).await;
-        reply.is_ok_and(|reply| reply.get_ref().services.iter().all(|service| service.serving))
+        let Ok(reply) = self.gateway.clone().get_mesh(request).await else { return false };
+        let services = &reply.get_ref().services;
+        names.into_iter().all(|name| services.iter().any(|one| one.name == name && one.serving))
     }
 
     /// Makes a call that can be repeated, with a deadline and retries.

@@ -5,6 +5,7 @@
 use crate::client::Mesh;
 use crate::failure::Failure;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Default port of the gateway.
@@ -27,7 +28,7 @@ pub(crate) struct Endpoints {
     pub(crate) demo: Option<String>,
     /// The services behind the gateway, for debugging.
     #[serde(default)]
-    pub(crate) services: Vec<(String, String)>,
+    pub(crate) services: BTreeMap<String, String>,
 }
 
 impl Endpoints {
@@ -59,7 +60,7 @@ fn file(data_dir: &Path) -> PathBuf {
 
 /// Returns the mesh that `server` names, or the one that runs on `data_dir`; none when nothing was named and nothing runs.
 pub(crate) async fn find(server: Option<&str>, data_dir: &Path) -> Result<Option<Mesh>, Failure> {
-    if let Some(server) = server {
+    if let Some(server) = server.filter(|server| !server.is_empty()) {
         return Mesh::connect(&normal(server)).map(Some);
     }
     let Some(endpoints) = Endpoints::read(data_dir) else { return Ok(None) };
@@ -94,7 +95,7 @@ mod tests {
             version: "0.1.0".to_owned(),
             gateway: "http://127.0.0.1:7430".to_owned(),
             demo: None,
-            services: vec![("results".to_owned(), "http://127.0.0.1:1".to_owned())],
+            services: BTreeMap::from([("results".to_owned(), "http://127.0.0.1:1".to_owned())]),
         };
         written.write(folder.path()).unwrap();
         assert_eq!(Endpoints::read(folder.path()), Some(written));
@@ -111,7 +112,7 @@ mod tests {
             version: String::new(),
             gateway: format!("http://127.0.0.1:{port}"),
             demo: None,
-            services: Vec::new(),
+            services: BTreeMap::new(),
         };
         stale.write(folder.path()).unwrap();
         assert!(find(None, folder.path()).await.unwrap().is_none());

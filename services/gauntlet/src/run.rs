@@ -57,11 +57,12 @@ pub(crate) async fn run(mut args: RunArgs) -> Result<Exit, Failure> {
         Ok(()) => Box::pin(on_mesh(&args, &mesh, loaded, &signals)).await,
         Err(failure) => Err(failure),
     };
-    if args.demo {
-        site.shutdown(DEMO_GRACE).await;
-    }
     if let Some(embedded) = embedded {
         embedded.stop(&signals).await;
+    }
+    if args.demo {
+        // After the browsers: they keep connections open that they never use.
+        site.shutdown(DEMO_GRACE).await;
     }
     ended
 }

@@ -10,7 +10,7 @@ use crate::cli::UpArgs;
 use crate::demo;
 use crate::endpoint::Endpoints;
 use crate::failure::Failure;
-use crate::output;
+use crate::{names, output};
 use gauntlet_runtime::{Exit, Lifecycle};
 use mesh::{EmbeddedMesh, Settings};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -35,8 +35,9 @@ pub(crate) async fn up(args: UpArgs) -> Result<Exit, Failure> {
     let site = Lifecycle::new();
     let served = serve(&args, &mesh, &site, &signals, begun).await;
     Endpoints::remove(mesh.data_dir());
-    site.shutdown(DEMO_GRACE).await;
     let exit = mesh.stop(&signals).await;
+    // After the browsers: they keep connections open that they never use.
+    site.shutdown(DEMO_GRACE).await;
     served.map(|()| exit)
 }
 
@@ -57,7 +58,7 @@ async fn serve(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         gateway: mesh.endpoint().to_owned(),
         demo: demo.map(|addr| format!("http://{addr}")),
-        services: mesh.services().to_vec(),
+        services: mesh.services().clone(),
     };
     endpoints.write(mesh.data_dir())?;
     tell(args, mesh, &endpoints, begun);
@@ -87,7 +88,7 @@ fn tell(args: &UpArgs, mesh: &EmbeddedMesh, endpoints: &Endpoints, begun: Instan
     output::line(&format!("data       {} ({keeps})", mesh.data_dir().display()));
     let seconds = begun.elapsed().as_secs_f64();
     output::line(&format!(
-        "ready in {seconds:.1} s with {} executors; Ctrl-C drains and stops",
-        args.executors
+        "ready in {seconds:.1} s with {}; Ctrl-C drains and stops",
+        names::counted(args.executors, "executor")
     ));
 }

@@ -4,6 +4,8 @@
 //! steps: executors first, while everything they report to still answers; the store last. A crash here takes everything
 //! with it; rows survive in a persistent folder, and the next start goes on from them.
 
+mod services;
+
 use crate::cli::UpArgs;
 use crate::client::Mesh;
 use crate::endpoint;
@@ -15,7 +17,8 @@ use gauntlet_bus::RedisConfig;
 use gauntlet_embedded::{EmbeddedConfig, EmbeddedStore};
 use gauntlet_pg::PgConfig;
 use gauntlet_runtime::{Exit, Lifecycle, ids};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -31,7 +34,6 @@ const READY_WAIT_MAX: Duration = Duration::from_secs(30);
 const READY_PAUSE: Duration = Duration::from_millis(20);
 /// Connections of one service; three services share the server's hundred.
 const POOL_MAX: usize = 16;
-const RECORDING_CACHE_BYTES: usize = 64 * 1024 * 1024;
 const SLOTS_MAX: u32 = 16;
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
@@ -97,7 +99,7 @@ struct Parts {
     lifecycle: Lifecycle,
     executors: Vec<Lifecycle>,
     gateway: Lifecycle,
-    services: Vec<(String, String)>,
+    services: BTreeMap<String, String>,
     endpoint: String,
 }
 
@@ -112,6 +114,7 @@ impl EmbeddedMesh {
             true => EmbeddedConfig::ephemeral(&settings.data_dir),
             false => EmbeddedConfig::persistent(&settings.data_dir),
         };
+        check_port(settings.listen)?;
         let store = EmbeddedStore::start(&config).await;
         let store =
             store.map_err(|error| Failure::infrastructure("cannot start the store", &error))?;
@@ -138,7 +141,7 @@ impl EmbeddedMesh {
     }
 
     /// Returns the other services with their URLs.
-    pub(crate) fn services(&self) -> &[(String, String)] {
+    pub(crate) fn services(&self) -> &BTreeMap<String, String> {
         &self.parts.services
     }
 
@@ -178,7 +181,7 @@ impl Parts {
             gateway: lifecycle.child(),
             lifecycle,
             executors: Vec::new(),
-            services: Vec::new(),
+            services: BTreeMap::new(),
             endpoint: String::new(),
         }
     }
@@ -193,75 +196,28 @@ impl Parts {
         pg.pool_size_max = POOL_MAX;
         let redis = RedisConfig::new(Some(&store.redis_url()), "gauntlet");
         let redis = redis.map_err(|error| wrong(&error))?;
-        let scheduler = self.scheduler(&pg, &redis).await?;
+        let scheduler = self.start_scheduler(&pg, &redis).await?;
+        let results = self.start_results(&pg, &scheduler, store.data_dir()).await?;
         for index in 1..=settings.executors {
-            self.executor(index, settings, (&scheduler, &scheduler), &redis).await?;
+            self.start_executor(index, settings, (&scheduler, &results), &redis).await?;
         }
+        // Without a notifier its calls are answered as not implemented.
+        let notifier = scheduler.clone();
+        self.start_gateway(settings.listen, [scheduler, results, notifier]).await?;
         self.wait_until_ready(settings.executors).await
-    }
-
-    async fn scheduler(&mut self, pg: &PgConfig, redis: &RedisConfig) -> Result<String, Failure> {
-        let config =
-            gauntlet_scheduler::Config { listen: LOOPBACK, pg: pg.clone(), redis: redis.clone() };
-        let app = gauntlet_scheduler::App::build(&config, &self.lifecycle.child()).await;
-        let app =
-            app.map_err(|error| Failure::infrastructure("cannot start the scheduler", &error))?;
-        let endpoint = self.note("scheduler", app.addr());
-        self.lifecycle.spawn("scheduler", app.run());
-        Ok(endpoint)
-    }
-
-    async fn executor(
-        &mut self,
-        index: u16,
-        settings: &Settings,
-        (scheduler, results): (&str, &str),
-        redis: &RedisConfig,
-    ) -> Result<(), Failure> {
-        let this = std::env::current_exe()
-            .map_err(|error| Failure::infrastructure("cannot find this program", &error))?;
-        let config = gauntlet_executor::Config {
-            name: format!("executor-{index}"),
-            slots: settings.slots,
-            scheduler: scheduler.to_owned(),
-            results: results.to_owned(),
-            listen: LOOPBACK,
-            grace: EXECUTOR_GRACE,
-            browsers: gauntlet_executor::BrowserPaths {
-                supervisor: vec![this.into(), "supervise".into(), "--".into()],
-                ..gauntlet_executor::BrowserPaths::default()
-            },
-            recording_cache_bytes_max: RECORDING_CACHE_BYTES,
-            redis: redis.clone(),
-            fault: gauntlet_executor::Fault::default(),
-        };
-        let lifecycle = self.lifecycle.child();
-        let deps = gauntlet_executor::Deps::production(&config, &lifecycle);
-        let app = gauntlet_executor::App::build(config, deps).await;
-        let app =
-            app.map_err(|error| Failure::infrastructure("cannot start an executor", &error))?;
-        self.note(&format!("executor-{index}"), app.addr());
-        let running = lifecycle.clone();
-        // It stops its own lifecycle, so it is a task of ours.
-        self.lifecycle.spawn("executor", async move {
-            app.run(running).await;
-        });
-        self.executors.push(lifecycle);
-        Ok(())
-    }
-
-    fn note(&mut self, name: &str, addr: SocketAddr) -> String {
-        let endpoint = format!("http://{addr}");
-        self.services.push((name.to_owned(), endpoint.clone()));
-        endpoint
     }
 
     /// Waits until the gateway reaches every service and every executor has a session.
     async fn wait_until_ready(&self, executors: u16) -> Result<(), Failure> {
         let mesh = Mesh::connect(&self.endpoint)?;
+        let behind = ["scheduler", "results", "notifier"];
+        let behind: Vec<_> =
+            behind.into_iter().filter(|name| self.services.contains_key(*name)).collect();
         let deadline = Instant::now() + READY_WAIT_MAX;
         loop {
-            if mesh.serves().await && mesh.executor_count().await? >= usize::from(executors) {
+            if mesh.reaches(behind.iter().copied()).await
+                && mesh.executor_count().await? >= usize::from(executors)
+            {
                 return Ok(());
             }
             if self.lifecycle.is_draining() {
@@ -286,6 +242,17 @@ impl Parts {
         self.gateway.shutdown(SERVICE_GRACE).await;
         self.lifecycle.shutdown(SERVICE_GRACE).await
     }
+}
+
+/// A port that is taken is told before anything is started.
+fn check_port(listen: SocketAddr) -> Result<(), Failure> {
+    TcpListener::bind(listen).map(drop).map_err(|error| no_gateway(listen, &error))
+}
+
+fn no_gateway(listen: SocketAddr, error: &(dyn std::error::Error + 'static)) -> Failure {
+    let what =
+        format!("cannot start the gateway on {listen}; choose another address with --listen");
+    Failure::infrastructure(&what, error)
 }
 
 /// A mesh without browsers is of little use, but it starts: it may be there to look at old runs.

@@ -23,6 +23,17 @@ pub(crate) async fn serve(command: ServeCommand) -> Result<Exit, Failure> {
             let app = app.map_err(|error| cannot_start(&error))?;
             lifecycle.spawn("scheduler", app.run());
         }
+        ServeCommand::Results(args) => {
+            let config = args.config().map_err(|error| bad_config(&error))?;
+            let app = gauntlet_results::App::build(&config, &lifecycle).await;
+            let app = app.map_err(|error| cannot_start(&error))?;
+            lifecycle.spawn("results", app.run());
+        }
+        ServeCommand::Gateway(args) => {
+            let app = gauntlet_gateway::App::build(&args.config(), &lifecycle).await;
+            let app = app.map_err(|error| cannot_start(&error))?;
+            lifecycle.spawn("gateway", app.run());
+        }
         ServeCommand::Executor(args) => return executor(args, lifecycle).await,
     }
     Ok(lifecycle.run_to_end(GRACE).await)
@@ -56,6 +67,7 @@ pub(crate) async fn migrate_all(pg_url: &str) -> Result<(), Failure> {
         Failure::infrastructure(&format!("cannot migrate the schema of {service}"), error)
     };
     gauntlet_scheduler::migrate(pg_url).await.map_err(|error| failed("scheduler", &error))?;
+    gauntlet_results::migrate(pg_url).await.map_err(|error| failed("results", &error))?;
     Ok(())
 }
 

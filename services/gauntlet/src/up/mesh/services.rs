@@ -1,0 +1,110 @@
+//! One function per service: its settings within one process, then build, then run.
+//!
+//! Every service listens on a free port of loopback and gets a lifecycle of its own; a service that fails takes the mesh
+//! with it. Nothing here is durable.
+
+use super::{EXECUTOR_GRACE, LOOPBACK, Parts, Settings, no_gateway};
+use crate::failure::Failure;
+use gauntlet_bus::RedisConfig;
+use gauntlet_pg::PgConfig;
+use std::error::Error;
+use std::net::SocketAddr;
+use std::path::Path;
+
+const RECORDING_CACHE_BYTES: usize = 64 * 1024 * 1024;
+
+impl Parts {
+    pub(super) async fn start_scheduler(
+        &mut self,
+        pg: &PgConfig,
+        redis: &RedisConfig,
+    ) -> Result<String, Failure> {
+        let config =
+            gauntlet_scheduler::Config { listen: LOOPBACK, pg: pg.clone(), redis: redis.clone() };
+        let app = gauntlet_scheduler::App::build(&config, &self.lifecycle.child()).await;
+        let app = app.map_err(|error| failed("the scheduler", &error))?;
+        let endpoint = self.note("scheduler", app.addr());
+        self.lifecycle.spawn("scheduler", app.run());
+        Ok(endpoint)
+    }
+
+    pub(super) async fn start_results(
+        &mut self,
+        pg: &PgConfig,
+        scheduler: &str,
+        data_dir: &Path,
+    ) -> Result<String, Failure> {
+        let config = gauntlet_results::Config {
+            listen: LOOPBACK,
+            scheduler: scheduler.to_owned(),
+            artifacts_dir: data_dir.join("artifacts"),
+            pg: pg.clone(),
+        };
+        let app = gauntlet_results::App::build(&config, &self.lifecycle.child()).await;
+        let app = app.map_err(|error| failed("results", &error))?;
+        let endpoint = self.note("results", app.addr());
+        self.lifecycle.spawn("results", app.run());
+        Ok(endpoint)
+    }
+
+    pub(super) async fn start_executor(
+        &mut self,
+        index: u16,
+        settings: &Settings,
+        (scheduler, results): (&str, &str),
+        redis: &RedisConfig,
+    ) -> Result<(), Failure> {
+        let this = std::env::current_exe()
+            .map_err(|error| Failure::infrastructure("cannot find this program", &error))?;
+        let config = gauntlet_executor::Config {
+            name: format!("executor-{index}"),
+            slots: settings.slots,
+            scheduler: scheduler.to_owned(),
+            results: results.to_owned(),
+            listen: LOOPBACK,
+            grace: EXECUTOR_GRACE,
+            browsers: gauntlet_executor::BrowserPaths {
+                supervisor: vec![this.into(), "supervise".into(), "--".into()],
+                ..gauntlet_executor::BrowserPaths::default()
+            },
+            recording_cache_bytes_max: RECORDING_CACHE_BYTES,
+            redis: redis.clone(),
+            fault: gauntlet_executor::Fault::default(),
+        };
+        let lifecycle = self.lifecycle.child();
+        let deps = gauntlet_executor::Deps::production(&config, &lifecycle);
+        let app = gauntlet_executor::App::build(config, deps).await;
+        let app = app.map_err(|error| failed("an executor", &error))?;
+        self.note(&format!("executor-{index}"), app.addr());
+        let running = lifecycle.clone();
+        // It waits for the tasks of its own lifecycle, so it is a task of the mesh and not one of them.
+        self.lifecycle.spawn("executor", async move {
+            app.run(running).await;
+        });
+        self.executors.push(lifecycle);
+        Ok(())
+    }
+
+    pub(super) async fn start_gateway(
+        &mut self,
+        listen: SocketAddr,
+        [scheduler, results, notifier]: [String; 3],
+    ) -> Result<(), Failure> {
+        let config = gauntlet_gateway::Config { listen, scheduler, results, notifier };
+        let app = gauntlet_gateway::App::build(&config, &self.gateway).await;
+        let app = app.map_err(|error| no_gateway(listen, &error))?;
+        self.endpoint = format!("http://{}", app.addr());
+        self.lifecycle.spawn("gateway", app.run());
+        Ok(())
+    }
+
+    fn note(&mut self, name: &str, addr: SocketAddr) -> String {
+        let endpoint = format!("http://{addr}");
+        self.services.insert(name.to_owned(), endpoint.clone());
+        endpoint
+    }
+}
+
+fn failed(service: &str, error: &(dyn Error + 'static)) -> Failure {
+    Failure::infrastructure(&format!("cannot start {service}"), error)
+}
