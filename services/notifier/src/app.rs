@@ -1,0 +1,85 @@
+//! The notifier as a process or as a part of one: build, then run.
+
+use crate::config::Config;
+use crate::follow::Follower;
+use crate::grpc::Handlers;
+use crate::migrations;
+use crate::send::Sender;
+use crate::store::Store;
+use gauntlet_pg::{PgError, Pool, SchemaError, latest_version};
+use gauntlet_proto::v1::notifier_service_server::NotifierServiceServer;
+use gauntlet_rpc::{Bound, EndpointError, Peer, ServeError, Server, limited};
+use gauntlet_runtime::Lifecycle;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::sync::Notify;
+use tonic::service::Routes;
+
+/// The schema in the database.
+pub(crate) const SCHEMA: &str = "notifier";
+
+/// Why the notifier could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The database cannot be reached.
+    #[error("the notifier cannot reach its database")]
+    Pg(#[source] PgError),
+    /// The schema is not the one this program knows.
+    #[error("the notifier does not know this schema")]
+    Schema(#[source] SchemaError),
+    /// The scheduler's endpoint is malformed.
+    #[error("the notifier cannot use the scheduler's endpoint")]
+    Endpoint(#[source] EndpointError),
+    /// The address cannot be listened on.
+    #[error("the notifier cannot listen")]
+    Bind(#[source] ServeError),
+}
+
+/// A notifier, built and listening, but not answering yet.
+pub struct App {
+    bound: Bound,
+    follower: Follower,
+    sender: Sender,
+    lifecycle: Lifecycle,
+}
+
+impl App {
+    /// Connects, checks the schema and binds. Tasks belong to `lifecycle`.
+    ///
+    /// # Errors
+    /// See [`BuildError`].
+    pub async fn build(config: &Config, lifecycle: &Lifecycle) -> Result<Self, BuildError> {
+        let pool = Pool::connect(&config.pg, "gauntlet-notifier", SCHEMA).await;
+        let pool = pool.map_err(BuildError::Pg)?;
+        let runner = migrations().map_err(BuildError::Schema)?;
+        pool.check(latest_version(&runner)).await.map_err(BuildError::Schema)?;
+        let store = Store::new(pool);
+        let scheduler = Peer::connect_lazy(&config.scheduler).map_err(BuildError::Endpoint)?;
+        let created = Arc::new(Notify::new());
+        let handlers = Handlers { store: store.clone() };
+        let mut routes = Routes::builder();
+        routes.add_service(limited!(NotifierServiceServer::new(handlers)));
+        let server = Server::new(routes.routes()).service("gauntlet.v1.NotifierService");
+        let bound = server.bind(config.listen).map_err(BuildError::Bind)?;
+        let sender = Sender::new(store.clone(), config, created.clone(), lifecycle);
+        let follower = Follower { store, scheduler, created, lifecycle: lifecycle.clone() };
+        Ok(Self { bound, follower, sender, lifecycle: lifecycle.clone() })
+    }
+
+    /// Returns where it listens.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.bound.addr()
+    }
+
+    /// Serves, follows and sends until the lifecycle drains and every call has ended.
+    ///
+    /// # Errors
+    /// When the transport fails.
+    pub async fn run(self) -> Result<(), ServeError> {
+        let Self { bound, follower, sender, lifecycle } = self;
+        lifecycle.spawn("follow", follower.run());
+        lifecycle.spawn("send", sender.run());
+        bound.serve(lifecycle).await
+    }
+}

@@ -1,0 +1,175 @@
+//! Rows of the notifier: deliveries and cursors.
+
+use gauntlet_core::RunId;
+use gauntlet_pg::{PgError, Pool, Row, Statement, Transaction, Tx, sql};
+use jiff::Timestamp;
+use std::time::Duration;
+use uuid::Uuid;
+
+const CURSORS_ADVANCE: Statement = sql!("cursors/advance");
+const CURSORS_LIST: Statement = sql!("cursors/list");
+const DELIVERIES_CLAIM: Statement = sql!("deliveries/claim");
+const DELIVERIES_FINISH: Statement = sql!("deliveries/finish");
+const DELIVERIES_INSERT: Statement = sql!("deliveries/insert");
+const DELIVERIES_OF_RUN: Statement = sql!("deliveries/of_run");
+/// Every statement; a test prepares each against the schema.
+#[cfg(test)]
+pub(crate) const ALL: &[&Statement] = &[
+    &CURSORS_ADVANCE,
+    &CURSORS_LIST,
+    &DELIVERIES_CLAIM,
+    &DELIVERIES_FINISH,
+    &DELIVERIES_INSERT,
+    &DELIVERIES_OF_RUN,
+];
+
+/// Where the follower of the feed stands in one lane.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cursor {
+    pub(crate) lane: i32,
+    pub(crate) feed_id: Uuid,
+    pub(crate) position: i64,
+}
+
+/// A delivery to create.
+#[derive(Debug, Clone)]
+pub(crate) struct NewDelivery {
+    pub(crate) delivery_id: String,
+    pub(crate) run_id: RunId,
+    pub(crate) generation: i32,
+    pub(crate) url: String,
+    pub(crate) body: String,
+}
+
+/// A delivery that is due.
+pub(crate) struct DueDelivery {
+    pub(crate) delivery_id: String,
+    pub(crate) url: String,
+    pub(crate) body: String,
+    pub(crate) attempt_count: i32,
+}
+
+/// A delivery as people see it.
+pub(crate) struct DeliveryRow {
+    pub(crate) delivery_id: String,
+    pub(crate) run_id: RunId,
+    pub(crate) generation: i32,
+    pub(crate) url: String,
+    pub(crate) state: String,
+    pub(crate) attempt_count: i32,
+    pub(crate) last_error: String,
+    pub(crate) next_attempt_at: Timestamp,
+    pub(crate) created_at: Timestamp,
+}
+
+/// How a try ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Tried {
+    Succeeded,
+    /// Again after a wait.
+    Failed {
+        error: String,
+        retry_in: Duration,
+    },
+    Dead {
+        error: String,
+    },
+}
+
+/// Creates the delivery of an event, if it has one, and moves the cursor: both or neither (E2).
+struct TakeEvent<'a> {
+    cursor: Cursor,
+    delivery: Option<&'a NewDelivery>,
+}
+
+impl Transaction for TakeEvent<'_> {
+    const LABEL: &'static str = "take_event";
+    type Output = ();
+    type Error = PgError;
+
+    async fn run(&self, tx: &Tx<'_>) -> Result<(), PgError> {
+        if let Some(d) = self.delivery {
+            let params: [&(dyn gauntlet_pg::ToSql + Sync); 5] =
+                [&d.delivery_id, &d.run_id.0, &d.generation, &d.url, &d.body];
+            tx.execute(DELIVERIES_INSERT, &params).await?;
+        }
+        let Cursor { lane, feed_id, position } = &self.cursor;
+        tx.execute(CURSORS_ADVANCE, &[lane, feed_id, position]).await?;
+        Ok(())
+    }
+}
+
+/// Connections to the schema `notifier`. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Store {
+    pool: Pool,
+}
+
+impl Store {
+    pub(crate) fn new(pool: Pool) -> Self {
+        Self { pool }
+    }
+
+    pub(crate) async fn list_cursors(&self) -> Result<Vec<Cursor>, PgError> {
+        let rows = self.pool.read().query(CURSORS_LIST, &[]).await?;
+        let cursor = |row: &Row| Cursor {
+            lane: row.get("lane"),
+            feed_id: row.get("feed_id"),
+            position: row.get("position"),
+        };
+        Ok(rows.iter().map(cursor).collect())
+    }
+
+    pub(crate) async fn take_event(
+        &self,
+        cursor: Cursor,
+        delivery: Option<&NewDelivery>,
+    ) -> Result<(), PgError> {
+        self.pool.transact(&TakeEvent { cursor, delivery }).await
+    }
+
+    /// Takes due deliveries; nobody else takes them for `hold`.
+    pub(crate) async fn claim(
+        &self,
+        limit: i64,
+        hold: Duration,
+    ) -> Result<Vec<DueDelivery>, PgError> {
+        let rows = self.pool.read().query(DELIVERIES_CLAIM, &[&limit, &hold.as_secs_f64()]).await?;
+        let due = |row: &Row| DueDelivery {
+            delivery_id: row.get("delivery_id"),
+            url: row.get("url"),
+            body: row.get("body"),
+            attempt_count: row.get("attempt_count"),
+        };
+        Ok(rows.iter().map(due).collect())
+    }
+
+    /// Records how a try ended.
+    pub(crate) async fn finish(&self, due: &DueDelivery, tried: &Tried) -> Result<(), PgError> {
+        let (state, error, wait) = match tried {
+            Tried::Succeeded => ("SUCCEEDED", "", Duration::ZERO),
+            Tried::Failed { error, retry_in } => ("PENDING", error.as_str(), *retry_in),
+            Tried::Dead { error } => ("DEAD", error.as_str(), Duration::ZERO),
+        };
+        let params: [&(dyn gauntlet_pg::ToSql + Sync); 5] =
+            [&due.delivery_id, &due.attempt_count, &state, &error, &wait.as_secs_f64()];
+        self.pool.read().query(DELIVERIES_FINISH, &params).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn list_deliveries(&self, run_id: RunId) -> Result<Vec<DeliveryRow>, PgError> {
+        let rows = self.pool.read().query(DELIVERIES_OF_RUN, &[&run_id.0]).await?;
+        let delivery = |row: &Row| DeliveryRow {
+            delivery_id: row.get("delivery_id"),
+            run_id: RunId(row.get("run_id")),
+            generation: row.get("generation"),
+            url: row.get("url"),
+            state: row.get("state"),
+            attempt_count: row.get("attempt_count"),
+            last_error: row.get("last_error"),
+            next_attempt_at: row.get("next_attempt_at"),
+            created_at: row.get("created_at"),
+        };
+        Ok(rows.iter().map(delivery).collect())
+    }
+}
