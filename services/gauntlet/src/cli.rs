@@ -249,6 +249,8 @@ pub(crate) enum ServeCommand {
     Scheduler(gauntlet_scheduler::Args),
     /// Data plane: attempts, artifacts, verdicts.
     Results(gauntlet_results::Args),
+    /// Egress: one signed webhook per finished run.
+    Notifier(gauntlet_notifier::Args),
     /// The public face of the mesh: gRPC and gRPC-Web for clients.
     Gateway(gauntlet_gateway::Args),
     /// Runs tests in browsers.

@@ -49,7 +49,7 @@ impl Mesh {
     }
 
     /// Returns whether the gateway serves and reaches every service of these names.
-    pub(crate) async fn reaches<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> bool {
+    pub(crate) async fn reaches(&self, names: [&str; 3]) -> bool {
         let request = with_deadline(v1::GetMeshRequest {}, ANSWER_DEADLINE);
         let Ok(reply) = self.gateway.clone().get_mesh(request).await else { return false };
         let services = &reply.get_ref().services;

@@ -34,6 +34,8 @@ const READY_WAIT_MAX: Duration = Duration::from_secs(30);
 const READY_PAUSE: Duration = Duration::from_millis(20);
 /// Connections of one service; three services share the server's hundred.
 const POOL_MAX: usize = 16;
+/// What the gateway must reach before the mesh is ready.
+const BEHIND_GATEWAY: [&str; 3] = ["scheduler", "results", "notifier"];
 const SLOTS_MAX: u32 = 16;
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
@@ -198,11 +200,10 @@ impl Parts {
         let redis = redis.map_err(|error| wrong(&error))?;
         let scheduler = self.start_scheduler(&pg, &redis).await?;
         let results = self.start_results(&pg, &scheduler, store.data_dir()).await?;
+        let notifier = self.start_notifier(&pg, &scheduler, store.data_dir()).await?;
         for index in 1..=settings.executors {
             self.start_executor(index, settings, (&scheduler, &results), &redis).await?;
         }
-        // Without a notifier its calls are answered as not implemented.
-        let notifier = scheduler.clone();
         self.start_gateway(settings.listen, [scheduler, results, notifier]).await?;
         self.wait_until_ready(settings.executors).await
     }
@@ -210,12 +211,9 @@ impl Parts {
     /// Waits until the gateway reaches every service and every executor has a session.
     async fn wait_until_ready(&self, executors: u16) -> Result<(), Failure> {
         let mesh = Mesh::connect(&self.endpoint)?;
-        let behind = ["scheduler", "results", "notifier"];
-        let behind: Vec<_> =
-            behind.into_iter().filter(|name| self.services.contains_key(*name)).collect();
         let deadline = Instant::now() + READY_WAIT_MAX;
         loop {
-            if mesh.reaches(behind.iter().copied()).await
+            if mesh.reaches(BEHIND_GATEWAY).await
                 && mesh.executor_count().await? >= usize::from(executors)
             {
                 return Ok(());

@@ -29,6 +29,12 @@ pub(crate) async fn serve(command: ServeCommand) -> Result<Exit, Failure> {
             let app = app.map_err(|error| cannot_start(&error))?;
             lifecycle.spawn("results", app.run());
         }
+        ServeCommand::Notifier(args) => {
+            let config = args.config().map_err(|error| bad_config(&error))?;
+            let app = gauntlet_notifier::App::build(&config, &lifecycle).await;
+            let app = app.map_err(|error| cannot_start(&error))?;
+            lifecycle.spawn("notifier", app.run());
+        }
         ServeCommand::Gateway(args) => {
             let app = gauntlet_gateway::App::build(&args.config(), &lifecycle).await;
             let app = app.map_err(|error| cannot_start(&error))?;
@@ -68,6 +74,7 @@ pub(crate) async fn migrate_all(pg_url: &str) -> Result<(), Failure> {
     };
     gauntlet_scheduler::migrate(pg_url).await.map_err(|error| failed("scheduler", &error))?;
     gauntlet_results::migrate(pg_url).await.map_err(|error| failed("results", &error))?;
+    gauntlet_notifier::migrate(pg_url).await.map_err(|error| failed("notifier", &error))?;
     Ok(())
 }
 

@@ -11,6 +11,8 @@ use std::error::Error;
 use std::net::SocketAddr;
 use std::path::Path;
 
+/// In the data folder: what webhooks are signed with.
+const SECRET_FILE: &str = "webhook-secret";
 const RECORDING_CACHE_BYTES: usize = 64 * 1024 * 1024;
 
 impl Parts {
@@ -44,6 +46,29 @@ impl Parts {
         let app = app.map_err(|error| failed("results", &error))?;
         let endpoint = self.note("results", app.addr());
         self.lifecycle.spawn("results", app.run());
+        Ok(endpoint)
+    }
+
+    /// Callbacks to this machine are allowed: everything else of this mesh is on it too.
+    pub(super) async fn start_notifier(
+        &mut self,
+        pg: &PgConfig,
+        scheduler: &str,
+        data_dir: &Path,
+    ) -> Result<String, Failure> {
+        let secret = gauntlet_notifier::Secret::load_or_create(&data_dir.join(SECRET_FILE));
+        let config = gauntlet_notifier::Config {
+            listen: LOOPBACK,
+            scheduler: scheduler.to_owned(),
+            secret: secret.map_err(|error| failed("the notifier", &error))?,
+            allow_loopback: true,
+            retry_schedule: gauntlet_notifier::Config::default_schedule(),
+            pg: pg.clone(),
+        };
+        let app = gauntlet_notifier::App::build(&config, &self.lifecycle.child()).await;
+        let app = app.map_err(|error| failed("the notifier", &error))?;
+        let endpoint = self.note("notifier", app.addr());
+        self.lifecycle.spawn("notifier", app.run());
         Ok(endpoint)
     }
 
