@@ -15,7 +15,12 @@ pub use edge::FieldViolation;
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/gauntlet.bin"));
 
 /// Messages, clients and servers of `gauntlet.v1`.
-#[expect(clippy::all, clippy::allow_attributes, unused_qualifications, reason = "generated; proto/ holds the docs")]
+#[expect(
+    clippy::all,
+    clippy::allow_attributes,
+    unused_qualifications,
+    reason = "generated; proto/ holds the docs"
+)]
 pub mod v1 {
     tonic::include_proto!("gauntlet.v1");
     include!(concat!(env!("OUT_DIR"), "/gauntlet.v1.serde.rs"));

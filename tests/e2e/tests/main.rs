@@ -1,5 +1,7 @@
 //! The binary as people use it: real processes, real Postgres and Redis, real Chromium. Few and whole.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
 mod support;
 
 mod abort;

@@ -212,7 +212,7 @@ impl Site {
                     <button id=add onclick=\"n.textContent=+n.textContent+1\">Add</button><p id=n>0</p>";
         let app = Router::new()
             .route("/", get(move || async move { Html(page) }))
-            .route("/hang", get(|| std::future::pending::<Html<&str>>()))
+            .route("/hang", get(std::future::pending::<Html<&str>>))
             .route(
                 "/slow",
                 get(move || async move {

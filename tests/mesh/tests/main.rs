@@ -1,5 +1,7 @@
 //! The services together over gRPC on a real Postgres, with executors that are scripts instead of browsers.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
 mod support;
 
 mod abort;
