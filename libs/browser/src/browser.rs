@@ -22,6 +22,26 @@ pub struct Browser {
     version: String,
 }
 
+/// Starts of the driver before its failure is believed.
+const DRIVER_STARTS_MAX: u32 = 3;
+
+/// Starts the driver. It looks for a free port by itself and gives up when another process takes that port in between, so
+/// a driver that ended is started again.
+async fn start_driver(
+    config: &BrowserConfig,
+    programs: &Programs,
+) -> Result<DriverProcess, LaunchError> {
+    for _ in 1..DRIVER_STARTS_MAX {
+        match DriverProcess::start(config, programs).await {
+            Err(LaunchError::Driver { detail }) => {
+                tracing::debug!(detail, "the driver is started again");
+            }
+            started => return started,
+        }
+    }
+    DriverProcess::start(config, programs).await
+}
+
 impl Browser {
     /// Starts a driver and its browser.
     ///
@@ -32,7 +52,7 @@ impl Browser {
     /// Dropping the future kills what was started.
     pub async fn launch(config: &BrowserConfig) -> Result<Self, LaunchError> {
         let programs = Programs::find(config)?;
-        let process = DriverProcess::start(config, &programs).await?;
+        let process = start_driver(config, &programs).await?;
         let capabilities = capabilities(config, &programs, &process);
         let open = async {
             let driver = Driver::connect(process.port, capabilities).await?;

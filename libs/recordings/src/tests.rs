@@ -1,3 +1,5 @@
+//! What is read, and what is refused with which words.
+
 use gauntlet_core::flow::{Button, Operator, Selector, StepKind, Target};
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -145,8 +145,12 @@ async fn a_webhook_receiver_replies_as_told_and_keeps_every_request() {
 async fn a_process_is_found_by_its_marker_until_it_is_killed() {
     let marker = format!("marker-{}", std::process::id());
     let mut child = std::process::Command::new("sleep").arg("600").arg0(&marker).spawn().unwrap();
-    let found = processes_with_marker(&marker);
-    assert_eq!(found.len(), 1, "{found:?}");
+    // The command line is the parent's until the child has executed its program.
+    let found = wait_until(LIMIT, "the marked process", async || {
+        let found = processes_with_marker(&marker);
+        if found.len() == 1 { Ok(found) } else { Err(found) }
+    })
+    .await;
     kill9(found[0]);
     child.wait().unwrap();
     assert!(processes_with_marker(&marker).is_empty());

@@ -81,8 +81,9 @@ async fn forward(
     Ok(match answer {
         Ok(response) => {
             let drained = lifecycle.drain_token().cancelled_owned();
-            response
-                .map(|body| Body::new(UntilDrain { body, drained: Box::pin(drained), over: false }))
+            response.map(|body| {
+                Body::new(UntilDrain { body, drained: Box::pin(drained), peer: name, over: false })
+            })
         }
         Err(status) if is_unavailable(&status) => {
             gauntlet_rpc::status(&PeerUnavailable { peer: name }).into_http()
@@ -95,7 +96,19 @@ async fn forward(
 struct UntilDrain {
     body: Body,
     drained: Pin<Box<WaitForCancellationFutureOwned>>,
+    peer: &'static str,
     over: bool,
+}
+
+impl UntilDrain {
+    /// Ends the response with a status.
+    fn end(&mut self, status: &Status) -> Option<Result<Frame<bytes::Bytes>, Status>> {
+        self.over = true;
+        let mut trailers = HeaderMap::new();
+        // A status that cannot be written as headers ends the stream all the same.
+        let _ = status.add_header(&mut trailers);
+        Some(Ok(Frame::trailers(trailers)))
+    }
 }
 
 impl http_body::Body for UntilDrain {
@@ -110,15 +123,17 @@ impl http_body::Body for UntilDrain {
             return Poll::Ready(None);
         }
         // What is there goes out first: a unary answer is never cut.
-        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
-            return Poll::Ready(frame);
+        match Pin::new(&mut self.body).poll_frame(cx) {
+            // The peer died in the middle: said as UNAVAILABLE, which clients retry, not as a broken stream.
+            Poll::Ready(Some(Err(_))) => {
+                let died = gauntlet_rpc::status(&PeerUnavailable { peer: self.peer });
+                return Poll::Ready(self.end(&died));
+            }
+            Poll::Ready(frame) => return Poll::Ready(frame),
+            Poll::Pending => {}
         }
         std::task::ready!(self.drained.as_mut().poll(cx));
-        self.over = true;
-        let mut trailers = HeaderMap::new();
-        // A status that cannot be written as headers ends the stream all the same.
-        let _ = gauntlet_rpc::draining().add_header(&mut trailers);
-        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+        Poll::Ready(self.end(&gauntlet_rpc::draining()))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -7,7 +7,8 @@ CREATE TABLE deliveries (
     generation      int NOT NULL,                    -- its generation
     url             text NOT NULL,                   -- where it goes; may carry a token, never logged
     body            text NOT NULL,                   -- JSON, fixed when the event was read
-    state           text NOT NULL DEFAULT 'PENDING' CHECK (state IN ('PENDING', 'SUCCEEDED', 'DEAD')),
+    state           text NOT NULL DEFAULT 'PENDING' CHECK -- where it stands
+        (state IN ('PENDING', 'SUCCEEDED', 'DEAD')),
     attempt_count   int NOT NULL DEFAULT 0,          -- tries so far
     last_error      text NOT NULL DEFAULT '',        -- what the last try met
     next_attempt_at timestamptz NOT NULL DEFAULT now(), -- when the next try is due; pushed ahead while one is under way

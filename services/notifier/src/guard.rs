@@ -75,10 +75,7 @@ async fn resolve(name: &str, port: u16) -> Result<Vec<SocketAddr>, Refused> {
 pub(crate) fn is_allowed(ip: IpAddr, allow_loopback: bool) -> bool {
     match ip {
         IpAddr::V4(ip) => (allow_loopback && ip.is_loopback()) || is_global_v4(ip),
-        IpAddr::V6(ip) => match embedded_v4(ip) {
-            Some(inner) => is_allowed(IpAddr::V4(inner), allow_loopback),
-            None => (allow_loopback && ip.is_loopback()) || is_global_v6(ip),
-        },
+        IpAddr::V6(ip) => (allow_loopback && ip.is_loopback()) || is_global_v6(ip),
     }
 }
 
@@ -95,32 +92,20 @@ fn is_global_v4(ip: Ipv4Addr) -> bool {
         || a >= 240
         || (a == 100 && (64..128).contains(&b)) // carrier-grade NAT
         || (a == 192 && b == 0 && c == 0)
+        || (a == 192 && b == 88 && c == 99) // 6to4 relays
+        || ip == Ipv4Addr::new(168, 63, 129, 16) // Azure's metadata
         || (a == 198 && (18..20).contains(&b)); // benchmarks
     !special
 }
 
-/// Only 2000::/3 is global unicast, less documentation and what tunnels elsewhere.
+/// Only 2000::/3 is global unicast, less documentation and what tunnels elsewhere. That leaves out every form that embeds an
+/// IPv4 address (mapped, compatible, NAT64, 6to4): a receiver has no need of them.
 fn is_global_v6(ip: Ipv6Addr) -> bool {
     let [a, b, ..] = ip.segments();
-    let documentation = a == 0x2001 && b == 0x0db8;
+    let documentation = (a == 0x2001 && b == 0x0db8) || (a == 0x3fff && b < 0x1000);
     let teredo_and_orchid = a == 0x2001 && b < 0x0200;
-    (a & 0xe000) == 0x2000 && !documentation && !teredo_and_orchid
-}
-
-/// Returns the IPv4 address inside mapped, compatible, NAT64 and 6to4 addresses.
-fn embedded_v4(ip: Ipv6Addr) -> Option<Ipv4Addr> {
-    let [a, b, c, d, e, f, g, h] = ip.segments();
-    let v4 = |high: u16, low: u16| {
-        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
-        Ipv4Addr::new(a, b, c, d)
-    };
-    match (a, b, c, d, e, f) {
-        (0, 0, 0, 0, 0, 0xffff) => Some(v4(g, h)),
-        (0, 0, 0, 0, 0, 0) if g != 0 => Some(v4(g, h)),
-        (0x0064, 0xff9b, ..) => Some(v4(g, h)),
-        (0x2002, ..) => Some(v4(b, c)),
-        _ => None,
-    }
+    let six_to_four = a == 0x2002;
+    (a & 0xe000) == 0x2000 && !documentation && !teredo_and_orchid && !six_to_four
 }
 
 #[cfg(test)]
@@ -156,6 +141,10 @@ mod tests {
             "http://100.64.0.1/",
             "http://255.255.255.255/",
             "http://198.18.0.1/",
+            "http://168.63.129.16/",
+            "http://[::ffff:8.8.8.8]/",
+            "http://[64:ff9b:1:a00:0:100:808:808]/",
+            "http://[3fff::1]/",
         ];
         for url in inside {
             let refused = vet(url, false).await.expect_err(url);

@@ -1,27 +1,12 @@
 //! Rows of the notifier: deliveries and cursors.
 
+pub(crate) mod sql;
+
 use gauntlet_core::RunId;
-use gauntlet_pg::{PgError, Pool, Row, Statement, Transaction, Tx, sql};
+use gauntlet_pg::{PgError, Pool, Row, Transaction, Tx};
 use jiff::Timestamp;
 use std::time::Duration;
 use uuid::Uuid;
-
-const CURSORS_ADVANCE: Statement = sql!("cursors/advance");
-const CURSORS_LIST: Statement = sql!("cursors/list");
-const DELIVERIES_CLAIM: Statement = sql!("deliveries/claim");
-const DELIVERIES_FINISH: Statement = sql!("deliveries/finish");
-const DELIVERIES_INSERT: Statement = sql!("deliveries/insert");
-const DELIVERIES_OF_RUN: Statement = sql!("deliveries/of_run");
-/// Every statement; a test prepares each against the schema.
-#[cfg(test)]
-pub(crate) const ALL: &[&Statement] = &[
-    &CURSORS_ADVANCE,
-    &CURSORS_LIST,
-    &DELIVERIES_CLAIM,
-    &DELIVERIES_FINISH,
-    &DELIVERIES_INSERT,
-    &DELIVERIES_OF_RUN,
-];
 
 /// Where the follower of the feed stands in one lane.
 #[derive(Debug, Clone, Copy)]
@@ -91,10 +76,10 @@ impl Transaction for TakeEvent<'_> {
         if let Some(d) = self.delivery {
             let params: [&(dyn gauntlet_pg::ToSql + Sync); 5] =
                 [&d.delivery_id, &d.run_id.0, &d.generation, &d.url, &d.body];
-            tx.execute(DELIVERIES_INSERT, &params).await?;
+            tx.execute(sql::DELIVERIES_INSERT, &params).await?;
         }
         let Cursor { lane, feed_id, position } = &self.cursor;
-        tx.execute(CURSORS_ADVANCE, &[lane, feed_id, position]).await?;
+        tx.execute(sql::CURSORS_ADVANCE, &[lane, feed_id, position]).await?;
         Ok(())
     }
 }
@@ -111,13 +96,19 @@ impl Store {
     }
 
     pub(crate) async fn list_cursors(&self) -> Result<Vec<Cursor>, PgError> {
-        let rows = self.pool.read().query(CURSORS_LIST, &[]).await?;
+        let rows = self.pool.read().query(sql::CURSORS_LIST, &[]).await?;
         let cursor = |row: &Row| Cursor {
             lane: row.get("lane"),
             feed_id: row.get("feed_id"),
             position: row.get("position"),
         };
         Ok(rows.iter().map(cursor).collect())
+    }
+
+    /// Forgets where the follower stood: the feed was restored.
+    pub(crate) async fn reset_cursors(&self) -> Result<(), PgError> {
+        self.pool.read().query(sql::CURSORS_RESET, &[]).await?;
+        Ok(())
     }
 
     pub(crate) async fn take_event(
@@ -134,7 +125,8 @@ impl Store {
         limit: i64,
         hold: Duration,
     ) -> Result<Vec<DueDelivery>, PgError> {
-        let rows = self.pool.read().query(DELIVERIES_CLAIM, &[&limit, &hold.as_secs_f64()]).await?;
+        let rows =
+            self.pool.read().query(sql::DELIVERIES_CLAIM, &[&limit, &hold.as_secs_f64()]).await?;
         let due = |row: &Row| DueDelivery {
             delivery_id: row.get("delivery_id"),
             url: row.get("url"),
@@ -153,12 +145,12 @@ impl Store {
         };
         let params: [&(dyn gauntlet_pg::ToSql + Sync); 5] =
             [&due.delivery_id, &due.attempt_count, &state, &error, &wait.as_secs_f64()];
-        self.pool.read().query(DELIVERIES_FINISH, &params).await?;
+        self.pool.read().query(sql::DELIVERIES_FINISH, &params).await?;
         Ok(())
     }
 
     pub(crate) async fn list_deliveries(&self, run_id: RunId) -> Result<Vec<DeliveryRow>, PgError> {
-        let rows = self.pool.read().query(DELIVERIES_OF_RUN, &[&run_id.0]).await?;
+        let rows = self.pool.read().query(sql::DELIVERIES_OF_RUN, &[&run_id.0]).await?;
         let delivery = |row: &Row| DeliveryRow {
             delivery_id: row.get("delivery_id"),
             run_id: RunId(row.get("run_id")),

@@ -2,7 +2,8 @@
 
 use crate::send::Sender;
 use crate::sign::Secret;
-use crate::store::{ALL, Cursor, NewDelivery, Store};
+use crate::store::sql::ALL;
+use crate::store::{Cursor, NewDelivery, Store};
 use base64::Engine as _;
 use gauntlet_core::RunId;
 use gauntlet_pg::{PgConfig, Pool, prepare_all};

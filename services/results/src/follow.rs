@@ -41,17 +41,14 @@ impl Follower {
     /// Follows until the drain, reconnecting for ever.
     pub(crate) async fn run(mut self) {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
-        let mut from_start = false;
         loop {
             let lifecycle = self.lifecycle.clone();
             let ended = tokio::select! {
                 () = lifecycle.draining() => return,
-                ended = self.follow(from_start, &mut backoff) => ended,
+                ended = self.follow(&mut backoff) => ended,
             };
             let Err(error) = ended else { continue };
-            // The feed was restored: its events are read again, sealing is idempotent.
-            from_start =
-                matches!(&error, FollowError::Feed(s) if reason_of(s) == Some(Reason::FeedReset));
+            self.reset_after(&error).await;
             tracing::debug!(error = %error_chain(&error), "feed is opened again");
             tokio::select! {
                 () = lifecycle.draining() => return,
@@ -60,10 +57,9 @@ impl Follower {
         }
     }
 
-    async fn follow(&mut self, from_start: bool, backoff: &mut Backoff) -> Result<(), FollowError> {
+    async fn follow(&mut self, backoff: &mut Backoff) -> Result<(), FollowError> {
         let feed = |status| FollowError::Feed(Box::new(status));
         let cursors = self.store.list_cursors().await.map_err(FollowError::Store)?;
-        let cursors = if from_start { Vec::new() } else { cursors };
         let request = v1::WatchEventsRequest {
             feed_id: cursors.first().map(|c| c.feed_id.to_string()).unwrap_or_default(),
             cursors: cursors
@@ -84,6 +80,16 @@ impl Follower {
             }
         }
         Ok(())
+    }
+
+    /// The feed was restored: its events are read again from the start, which is idempotent.
+    async fn reset_after(&self, error: &FollowError) {
+        let reset =
+            matches!(error, FollowError::Feed(s) if reason_of(s) == Some(Reason::FeedReset));
+        // A reset that fails is asked for again at the next connection.
+        if reset && let Err(error) = self.store.reset_cursors().await {
+            tracing::warn!(error = %error_chain(&error), "cursors of a restored feed are still there");
+        }
     }
 
     async fn act(&self, cursor: Cursor, event: &v1::RunEvent) -> Result<(), FollowError> {

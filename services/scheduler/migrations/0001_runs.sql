@@ -41,7 +41,7 @@ CREATE TABLE orgs (
     pass double precision NOT NULL DEFAULT 0         -- virtual time: estimated seconds granted / weight
 );
 CREATE TABLE lanes (
-    lane_id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    lane_id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- named by shards
     org         text NOT NULL REFERENCES orgs,       -- organisation
     environment text NOT NULL,                       -- "project/environment"
     pass        double precision NOT NULL DEFAULT 0, -- virtual time within the org
@@ -55,14 +55,14 @@ CREATE TABLE runs (
     environment           text NOT NULL,             -- environment; empty means none
     options               bytea NOT NULL,            -- gauntlet.v1.RunOptions as resolved at admission
     trigger               bytea NOT NULL,            -- gauntlet.v1.Trigger
-    test_count            int NOT NULL CHECK (test_count > 0),
-    shard_count           int NOT NULL CHECK (shard_count > 0),
+    test_count            int NOT NULL CHECK (test_count > 0), -- planned tests
+    shard_count           int NOT NULL CHECK (shard_count > 0), -- shards of this generation
     generation            int NOT NULL DEFAULT 1,    -- pass over its tests
-    state                 text NOT NULL DEFAULT 'QUEUED' CHECK
+    state                 text NOT NULL DEFAULT 'QUEUED' CHECK -- where it stands
         (state IN ('QUEUED', 'RUNNING', 'FINALIZING', 'PASSED', 'FAILED', 'ERRORED', 'ABORTED')),
     revision              bigint NOT NULL,           -- position of its last event (RN-4)
     open_shard_count      int NOT NULL,              -- shards neither DONE nor CANCELLED (SH-1)
-    on_infra_failure      text NOT NULL CHECK (on_infra_failure IN ('CONTINUE', 'STOP_RUN')),
+    on_infra_failure      text NOT NULL CHECK (on_infra_failure IN ('CONTINUE', 'STOP_RUN')), -- what spent attempts do
     finalizer_epoch       int NOT NULL DEFAULT 0,    -- fencing number of the finalizer
     finalizer_id          uuid,                      -- results process that holds the finalization; null when free
     finalizer_expires_at  timestamptz,               -- when that lease ends, database time
@@ -94,7 +94,8 @@ CREATE TABLE shards (
     revision_hashes bytea[] NOT NULL,                -- recordings, parallel to ordinals
     names           text[] NOT NULL,                 -- names at admission, parallel to ordinals
     files           text[] NOT NULL,                 -- files at admission, parallel to ordinals
-    state           text NOT NULL DEFAULT 'QUEUED' CHECK (state IN ('QUEUED', 'LEASED', 'DONE', 'CANCELLED')),
+    state           text NOT NULL DEFAULT 'QUEUED' CHECK -- where it stands
+        (state IN ('QUEUED', 'LEASED', 'DONE', 'CANCELLED')),
     epoch           bigint NOT NULL DEFAULT 0,       -- fencing number, only grows (SH-2)
     announced       bigint NOT NULL DEFAULT 0,       -- last epoch whose grant is in the log
     lease_id        uuid,                            -- random id of the grant
@@ -131,7 +132,7 @@ CREATE UNIQUE INDEX run_events_one_terminal ON run_events (run_id, generation) W
 
 -- The feed's identity: changes when the log was restored and positions may repeat.
 CREATE TABLE feeds (
-    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row), -- there is one
     feed_id  uuid NOT NULL DEFAULT gen_random_uuid() -- cursors of another feed are refused
 );
 INSERT INTO feeds DEFAULT VALUES;
@@ -151,7 +152,7 @@ CREATE TABLE executor_sessions (
 
 -- Touched every second: a gap means that nobody could renew, so nothing is reaped for one lease time.
 CREATE TABLE reaper_ticks (
-    only_row   boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    only_row   boolean PRIMARY KEY DEFAULT true CHECK (only_row), -- there is one
     touched_at timestamptz NOT NULL DEFAULT now(),   -- last tick of any scheduler
     reap_after timestamptz NOT NULL DEFAULT now()    -- nothing is reaped before this
 );

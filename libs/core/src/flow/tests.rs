@@ -1,3 +1,5 @@
+//! Timeouts, re-aiming and substitution.
+
 use std::collections::BTreeMap;
 
 use super::*;

@@ -150,6 +150,12 @@ impl Store {
         Ok(rows.iter().map(cursor).collect())
     }
 
+    /// Forgets where the follower stood: the feed was restored.
+    pub(crate) async fn reset_cursors(&self) -> Result<(), StoreError> {
+        self.pool.read().query(sql::CURSORS_RESET, &[]).await?;
+        Ok(())
+    }
+
     /// Moves the follower past an event that needs nothing.
     pub(crate) async fn advance(&self, cursor: Cursor) -> Result<(), StoreError> {
         let Cursor { lane, feed_id, position } = cursor;

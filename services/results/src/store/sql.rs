@@ -22,6 +22,7 @@ statements! {
     ATTEMPTS_RANGE = "attempts/range",
     CURSORS_ADVANCE = "cursors/advance",
     CURSORS_LIST = "cursors/list",
+    CURSORS_RESET = "cursors/reset",
     FENCES_COUNT = "fences/count",
     FENCES_LATEST_GENERATION = "fences/latest_generation",
     FENCES_PROGRESS = "fences/progress",
