@@ -22,7 +22,6 @@ async fn executor_dies_at(point: &str) {
     )
     .await;
     let heir = mesh.executor("heir", None);
-    let acknowledged = mesh.count("SELECT count(*) FROM results.attempts WHERE final").await;
     dying.kill9();
     let status = run.wait(RECOVERY).await;
     assert_eq!(status.code(), Some(0), "{}", run.output());
@@ -30,7 +29,6 @@ async fn executor_dies_at(point: &str) {
     assert_each_once(&document, 4, "passed");
     assert!(document["tests"].as_array().unwrap().iter().all(|test| test["attempts"] == 1));
     assert_eq!(mesh.count("SELECT count(*) FROM results.attempts").await, 4, "nothing ran again");
-    assert!(acknowledged <= 4);
     let terminal = "SELECT count(*) FROM scheduler.run_events WHERE terminal";
     assert_eq!(mesh.count(terminal).await, 1);
     let run_id = document["run_id"].as_str().unwrap();
