@@ -1,10 +1,13 @@
 //! Postgres: making the cluster, the command line of a start, and what "ready" means.
 
 use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio_postgres::{Client, Config, NoTls};
 
 use crate::account::Account;
@@ -128,9 +131,7 @@ pub(crate) async fn init(
         return Ok(());
     }
     let staged = folder.postgres_staged();
-    if staged.exists() {
-        fs::remove_dir_all(&staged).map_err(EmbeddedError::folder("remove", &staged))?;
-    }
+    remove_staged(&staged).await?;
     make_private(&staged)?;
     account.give(&staged)?;
     // The account must read it, so it gets a copy of its own for the moment.
@@ -142,6 +143,21 @@ pub(crate) async fn init(
     done?;
     fs::rename(&staged, folder.postgres())
         .map_err(EmbeddedError::folder("complete", folder.postgres()))
+}
+
+/// Throws away what a start left midway. An initdb whose owner was killed may still be writing there, and every file it
+/// makes under our hands fails the removal: it is repeated until that initdb has ended.
+async fn remove_staged(staged: &Path) -> Result<(), EmbeddedError> {
+    let mut removed = Ok(());
+    within(INITDB_LIMIT, || {
+        removed = match fs::remove_dir_all(staged) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        };
+        !matches!(&removed, Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty)
+    })
+    .await;
+    removed.map_err(EmbeddedError::folder("remove", staged))
 }
 
 async fn run_initdb(
@@ -163,6 +179,7 @@ async fn run_initdb(
         .arg(format!("--pwfile={}", password_file.display()))
         .current_dir(folder.postgres_staged())
         .env("LC_ALL", "C.UTF-8")
+        .process_group(0)
         .stdin(Stdio::null())
         .stdout(out)
         .stderr(err);
@@ -191,13 +208,15 @@ async fn run_initdb(
     Err(EmbeddedError::InitFailed { status, tail: log.tail(from), log: log.path })
 }
 
-/// A start that is cancelled leaves no initdb behind.
+/// A start that is cancelled leaves no initdb behind, nor the servers that it starts to fill the cluster.
 struct KillOnDrop(Child);
 
 impl Drop for KillOnDrop {
     fn drop(&mut self) {
-        // Both fail harmlessly on a process that was already waited for.
-        let _ = self.0.kill();
+        // All fail harmlessly on a process that was already waited for: its number is its own until then.
+        if let Ok(None) = self.0.try_wait() {
+            let _ = kill_process_group(Pid::from_child(&self.0), Signal::KILL);
+        }
         let _ = self.0.wait();
     }
 }
