@@ -29,8 +29,10 @@ pub fn check(run: &RunRow, shards: &[ShardRow], log: &[Event]) -> Result<(), Vio
         format!("revision {} after {} events", run.revision, log.len())
     })?;
     let terminal = log.iter().filter(|event| matches!(event, Event::Terminal { .. })).count();
-    hold("RN-2", terminal == usize::from(run.state.is_terminal()), || {
-        format!("{terminal} terminal events while {:?}", run.state)
+    // Every generation before this one ended with one.
+    let expected = run.generation as usize - usize::from(!run.state.is_terminal());
+    hold("RN-2", terminal == expected, || {
+        format!("{terminal} terminal events while {:?} in generation {}", run.state, run.generation)
     })?;
     for shard in shards {
         hold("SH-4", (shard.state == ShardState::Leased) == shard.session.is_some(), || {
@@ -48,7 +50,8 @@ pub fn check_step(
     before: (&RunRow, &[ShardRow]),
     after: (&RunRow, &[ShardRow]),
 ) -> Result<(), Violation> {
-    hold("RN-1", !before.0.state.is_terminal() || before.0 == after.0, || {
+    let next_generation = after.0.generation == before.0.generation + 1;
+    hold("RN-1", !before.0.state.is_terminal() || before.0 == after.0 || next_generation, || {
         format!("a terminal run changed from {:?} to {:?}", before.0, after.0)
     })?;
     for (was, is) in before.1.iter().zip(after.1) {

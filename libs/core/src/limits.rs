@@ -44,6 +44,10 @@ pub const BEAT_INTERVAL: Duration = Duration::from_secs(3);
 pub const LEASE_TTL: Duration = Duration::from_secs(15);
 /// Leases of one shard that may end by infrastructure failure before its tests are errored.
 pub const SHARD_INFRA_ATTEMPTS_MAX: u32 = 3;
+/// Times that tests of a shard may be deferred to another executor: once for each retry of a test.
+pub const SHARD_DEFERRALS_MAX: u32 = TEST_RETRIES_MAX;
+/// Largest time limit of a run.
+pub const RUN_TIMEOUT_MAX: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// Lost leases in which a test may have been running before it is errored and skipped.
 pub const POISON_LOSSES_MAX: u32 = 2;
 /// Claims of one finalization before the run is errored.
@@ -51,4 +55,6 @@ pub const FINALIZER_EPOCHS_MAX: u32 = 5;
 /// Lanes of the event feed.
 pub const FEED_LANES: u32 = 8;
 /// Version of the protocol between executors and the scheduler.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
+/// Oldest version that the scheduler still takes: the one before, so that either side may be upgraded first (J5).
+pub const PROTOCOL_VERSION_MIN: u32 = 1;

@@ -9,14 +9,15 @@
 
 mod close;
 mod lease;
+mod retry;
 mod rows;
 #[cfg(test)]
 mod tests;
 mod transitions;
 
 pub use rows::{
-    Completion, Event, FinalizerClaim, OnInfraFailure, RunRow, RunState, ShardRow, ShardState,
-    VerdictState,
+    Completion, Event, FinalizerClaim, NewShard, OnInfraFailure, RunRow, RunState, Running,
+    ShardRow, ShardState, StopReason, VerdictState,
 };
 pub use transitions::{mermaid, run_transitions, shard_transitions};
 
@@ -52,6 +53,22 @@ pub enum Command {
         /// Why, for people.
         reason: String,
     },
+    /// The run has seen enough: its open shards are cancelled and it is finalized with what there is.
+    Stop {
+        /// Generation that has; a later one is left alone.
+        generation: u32,
+        /// Why.
+        reason: StopReason,
+        /// A results process that is waiting for a run to finalize, if any.
+        parked: Option<ReplicaId>,
+    },
+    /// Somebody runs tests of a terminal run again (A10).
+    Retry {
+        /// The terminal generation that was looked at.
+        generation: u32,
+        /// The tests, cut into shards.
+        shards: Vec<Vec<u32>>,
+    },
     /// A results process asks for the finalization.
     ClaimFinalization {
         /// Who asks.
@@ -84,6 +101,8 @@ pub struct Decision {
     pub shard: Option<ShardRow>,
     /// True when every open shard of the run is cancelled and its epoch bumped.
     pub cancel_open_shards: bool,
+    /// Shards to plan.
+    pub new_shards: Vec<NewShard>,
     /// How long the shard waits before it may be granted again.
     pub requeue_delay: Duration,
     /// Events to append, in order; the run's new revision already counts them.
@@ -114,6 +133,17 @@ pub enum Outcome {
     LeaseLost,
     /// The run takes no completions any more.
     RunClosed,
+    /// The run was stopped.
+    Stopped {
+        /// Who finalizes.
+        elected: FinalizerClaim,
+    },
+    /// The next generation began.
+    Retried,
+    /// The generation after the one looked at had begun before.
+    AlreadyRetried,
+    /// The run is not terminal.
+    NotTerminal(RunState),
     /// The finalization is the caller's.
     FinalizerElected(FinalizerClaim),
     /// The run became terminal by this command.
@@ -158,6 +188,10 @@ pub fn decide(
         }
         (Command::Lose { epoch }, Some(shard)) => Ok(lease::lose(run, shard, *epoch)),
         (Command::Abort { reason }, None) => Ok(close::abort(run, reason)),
+        (Command::Stop { generation, reason, parked }, None) => {
+            Ok(close::stop(run, *generation, *reason, *parked))
+        }
+        (Command::Retry { generation, shards }, None) => Ok(retry::retry(run, *generation, shards)),
         (Command::ClaimFinalization { replica }, None) => Ok(close::claim(run, *replica)),
         (Command::LoseFinalization { epoch }, None) => Ok(close::lose(run, *epoch)),
         (Command::Close { generation, epoch, verdict, digest }, None) => {
@@ -180,6 +214,8 @@ impl Command {
             Self::Complete { .. } => "complete",
             Self::Lose { .. } => "lose",
             Self::Abort { .. } => "abort",
+            Self::Stop { .. } => "stop",
+            Self::Retry { .. } => "retry",
             Self::ClaimFinalization { .. } => "claim_finalization",
             Self::LoseFinalization { .. } => "lose_finalization",
             Self::Close { .. } => "close",
@@ -194,10 +230,20 @@ impl Decision {
             run: None,
             shard: None,
             cancel_open_shards: false,
+            new_shards: Vec::new(),
             requeue_delay: Duration::ZERO,
             events: Vec::new(),
             outcome,
         }
+    }
+
+    /// Puts an event before those of this decision.
+    fn after(mut self, event: Option<Event>) -> Self {
+        if let (Some(event), Some(run)) = (event, &mut self.run) {
+            run.revision += 1;
+            self.events.insert(0, event);
+        }
+        self
     }
 
     /// Returns a decision that writes `run` and `events`; the revision counts the events (RN-4).

@@ -1,6 +1,6 @@
-//! Commands about the run itself: abort, finalization lease, close.
+//! Commands about the run itself: abort, stop, finalization lease, close.
 
-use super::{Decision, Event, FinalizerClaim, Outcome, RunRow, RunState, VerdictState};
+use super::{Decision, Event, FinalizerClaim, Outcome, RunRow, RunState, StopReason, VerdictState};
 use crate::ids::ReplicaId;
 use crate::limits::FINALIZER_EPOCHS_MAX;
 
@@ -14,6 +14,31 @@ pub(super) fn abort(run: &RunRow, reason: &str) -> Decision {
         RunState::Passed | RunState::Failed | RunState::Errored => {
             Decision::nothing(Outcome::AlreadyTerminal(run.state))
         }
+    }
+}
+
+/// Ends the execution of a run that has seen enough; its verdict comes from what there is. First writer wins.
+pub(super) fn stop(
+    run: &RunRow,
+    generation: u32,
+    reason: StopReason,
+    parked: Option<ReplicaId>,
+) -> Decision {
+    match run.state {
+        RunState::Queued | RunState::Running if run.generation == generation => {
+            let mut run = RunRow { open_shard_count: 0, stop_reason: Some(reason), ..run.clone() };
+            let mut events = Vec::new();
+            let elected = super::lease::elect(&mut run, &mut events, parked);
+            let stopped = Decision::write(run, events, Outcome::Stopped { elected });
+            Decision { cancel_open_shards: true, ..stopped }
+        }
+        RunState::Queued
+        | RunState::Running
+        | RunState::Finalizing
+        | RunState::Passed
+        | RunState::Failed
+        | RunState::Errored
+        | RunState::Aborted => Decision::nothing(Outcome::Unchanged),
     }
 }
 

@@ -110,6 +110,35 @@ pub enum OnInfraFailure {
     StopRun,
 }
 
+/// Why a run was stopped before its end. Declared in no order: the first reason stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StopReason {
+    /// As many tests failed as the run allows.
+    FailFast,
+    /// The run's time limit passed.
+    Deadline,
+}
+
+impl StopReason {
+    /// Every reason.
+    pub const ALL: [Self; 2] = [Self::FailFast, Self::Deadline];
+
+    /// Returns the name used in the database, as a skip reason and as a verdict's error.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::FailFast => "FAIL_FAST",
+            Self::Deadline => "DEADLINE",
+        }
+    }
+
+    /// Returns the reason of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.name() == name)
+    }
+}
+
 /// What a computed verdict may say; ABORTED is never computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VerdictState {
@@ -138,13 +167,21 @@ pub struct RunRow {
     pub state: RunState,
     /// The pass over its tests.
     pub generation: u32,
+    /// Shards of this generation, deferred ones included.
+    pub shard_count: u32,
+    /// Index of the next shard planned for the run: an index is never used again.
+    pub next_shard_index: u32,
+    /// Whether a shard of it was ever granted.
+    pub started: bool,
     /// Position of its last event (RN-4).
     pub revision: u64,
     /// Shards neither done nor cancelled (SH-1).
     pub open_shard_count: u32,
     /// What an infrastructure failure does to it.
     pub on_infra_failure: OnInfraFailure,
-    /// Fencing number of the finalizer; 0 before the first election.
+    /// Why it was stopped before its end.
+    pub stop_reason: Option<StopReason>,
+    /// Fencing number of the finalizer of this generation; 0 before the first election.
     pub finalizer_epoch: u32,
     /// Who finalizes; none when nobody holds the lease.
     pub finalizer: Option<ReplicaId>,
@@ -159,6 +196,8 @@ pub struct RunRow {
 pub struct ShardRow {
     /// Its index within the run.
     pub index: u32,
+    /// How often its tests were deferred before.
+    pub deferrals: u32,
     /// Where it stands.
     pub state: ShardState,
     /// Fencing number (SH-2).
@@ -169,8 +208,8 @@ pub struct ShardRow {
     pub session: Option<SessionId>,
     /// Leases that ended by infrastructure failure.
     pub infra_attempts: u32,
-    /// Ordinals that its holder said were running.
-    pub running: Vec<u32>,
+    /// Tests that its holder said were running.
+    pub running: Vec<Running>,
     /// Ordinals that were running in a lost lease.
     pub suspects: Vec<u32>,
     /// Ordinals that were running in two lost leases: errored and skipped.
@@ -181,13 +220,39 @@ pub struct ShardRow {
     pub failure_class: Option<String>,
 }
 
+/// A test that is running, as its executor last said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Running {
+    /// Its number within the run.
+    pub ordinal: u32,
+    /// Which try; 0 when not known.
+    pub attempt: u32,
+    /// 0-based index of the step; none when not known.
+    pub step: Option<u32>,
+}
+
+/// A shard to plan: tests of the run that are run (again) under a new index.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct NewShard {
+    /// Its index, never used before.
+    pub index: u32,
+    /// Its tests.
+    pub ordinals: Vec<u32>,
+    /// Session that shall not get it while there is another.
+    pub avoid: Option<SessionId>,
+    /// How often its tests were deferred.
+    pub deferrals: u32,
+}
+
 /// How an executor ends a lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Completion {
-    /// Every test has a final result.
+    /// Every test has a final result or is deferred.
     Done {
         /// Rows that results acknowledged for the shard.
         reported_count: u32,
+        /// Tests that another executor shall go on with.
+        deferred: Vec<u32>,
     },
     /// The infrastructure failed.
     Failed {
@@ -231,8 +296,8 @@ pub enum Event {
         session: Option<SessionId>,
         /// Why.
         reason: String,
-        /// Ordinals that were running.
-        running: Vec<u32>,
+        /// Tests that were running, and how far they were (B10).
+        running: Vec<Running>,
     },
     /// A shard was closed.
     ShardDone {
@@ -244,11 +309,22 @@ pub enum Event {
         open_shard_count: u32,
         /// Class of the failure that spent its attempts.
         failure_class: Option<String>,
+        /// Tests that moved to a new shard.
+        deferred_count: u32,
     },
     /// The finalizer was elected.
     Finalizing {
         /// Its fencing number.
         finalizer_epoch: u32,
+        /// Why the run was stopped before its end.
+        stop_reason: Option<StopReason>,
+    },
+    /// Tests are run again: a generation begins.
+    Retried {
+        /// How many tests.
+        test_count: u32,
+        /// How many shards.
+        shard_count: u32,
     },
     /// The generation ended (RN-2: once).
     Terminal {

@@ -24,6 +24,7 @@ fn replica(n: u8) -> ReplicaId {
 fn shard(index: u32) -> ShardRow {
     ShardRow {
         index,
+        deferrals: 0,
         state: ShardState::Queued,
         epoch: LeaseEpoch(0),
         announced: LeaseEpoch(0),
@@ -43,9 +44,13 @@ impl World {
             run: RunRow {
                 state: RunState::Queued,
                 generation: 1,
+                shard_count: shards,
+                next_shard_index: shards,
+                started: false,
                 revision: 0,
                 open_shard_count: shards,
                 on_infra_failure,
+                stop_reason: None,
                 finalizer_epoch: 0,
                 finalizer: None,
                 digest: None,
@@ -68,8 +73,8 @@ impl World {
 
     fn apply(&mut self, index: Option<usize>, command: &Command) -> Outcome {
         let before = self.clone();
-        let shard = index.map(|i| &self.shards[i]);
-        let decision = decide(&self.run, shard, command).expect("legal");
+        let locked = index.map(|i| &self.shards[i]);
+        let decision = decide(&self.run, locked, command).expect("legal");
         if let (Some(i), Some(row)) = (index, decision.shard) {
             self.shards[i] = row;
         }
@@ -83,6 +88,8 @@ impl World {
         if let Some(run) = decision.run {
             self.run = run;
         }
+        let planned = |new: NewShard| ShardRow { deferrals: new.deferrals, ..shard(new.index) };
+        self.shards.extend(decision.new_shards.into_iter().map(planned));
         self.log.extend(decision.events);
         self.check(&before, command);
         decision.outcome
@@ -115,11 +122,15 @@ impl World {
 }
 
 fn done() -> Completion {
-    Completion::Done { reported_count: 1 }
+    Completion::Done { reported_count: 1, deferred: vec![] }
 }
 
 fn failed() -> Completion {
     Completion::Failed { class: "BROWSER_LAUNCH".into(), reported_count: 0 }
+}
+
+fn running(ordinal: u32) -> Running {
+    Running { ordinal, attempt: 1, step: None }
 }
 
 #[test]
@@ -232,7 +243,7 @@ fn a_test_running_in_two_lost_leases_is_poisoned_and_the_shard_lives() {
     let mut world = World::new(1, OnInfraFailure::Continue);
     for epoch in [1, 3] {
         world.grant(0, session(0));
-        world.shards[0].running = vec![7];
+        world.shards[0].running = vec![running(7)];
         world.apply(Some(0), &Command::Lose { epoch: LeaseEpoch(epoch) });
     }
     assert_eq!(world.shards[0].poisoned, [7]);
@@ -259,6 +270,82 @@ fn b5_abort_and_close_race_to_one_terminal_event() {
 }
 
 #[test]
+fn a10_a_partial_retry_is_the_next_generation_and_a_repeat_finds_it() {
+    let mut world = World::new(2, OnInfraFailure::Continue);
+    let retry = Command::Retry { generation: 1, shards: vec![vec![3], vec![5, 8]] };
+    assert_eq!(world.apply(None, &retry), Outcome::NotTerminal(RunState::Queued));
+    world.apply(None, &Command::Abort { reason: "stop".into() });
+    assert_eq!(world.apply(None, &retry), Outcome::Retried);
+    assert_eq!(world.apply(None, &retry), Outcome::AlreadyRetried);
+    assert_eq!((world.run.generation, world.run.open_shard_count), (2, 2));
+    let indexes: Vec<u32> = world.shards.iter().map(|s| s.index).collect();
+    assert_eq!(indexes, [0, 1, 2, 3]);
+    // Nothing of the first generation counts in the second.
+    assert_eq!(world.complete(0, 1, done()), Outcome::LeaseLost);
+    let late = Command::Stop { generation: 1, reason: StopReason::Deadline, parked: None };
+    assert_eq!(world.apply(None, &late), Outcome::Unchanged);
+}
+
+#[test]
+fn a_stopped_run_is_finalized_with_what_there_is_and_takes_no_completions() {
+    let mut world = World::new(3, OnInfraFailure::Continue);
+    world.grant(0, session(0));
+    let stop =
+        Command::Stop { generation: 1, reason: StopReason::FailFast, parked: Some(replica(0)) };
+    let elected = FinalizerClaim { replica: Some(replica(0)), epoch: 1 };
+    assert_eq!(world.apply(None, &stop), Outcome::Stopped { elected });
+    assert_eq!(world.apply(None, &stop), Outcome::Unchanged);
+    assert_eq!(world.complete(0, 1, done()), Outcome::RunClosed);
+    assert!(world.shards.iter().all(|s| s.state == ShardState::Cancelled));
+    assert_eq!(world.run.stop_reason, Some(StopReason::FailFast));
+}
+
+#[test]
+fn deferred_tests_keep_the_run_open_as_a_new_shard_that_avoids_the_executor() {
+    let mut world = World::new(1, OnInfraFailure::Continue);
+    world.grant(0, session(0));
+    let deferring = Completion::Done { reported_count: 1, deferred: vec![4] };
+    let command = Command::Complete {
+        session: session(0),
+        epoch: LeaseEpoch(1),
+        completion: deferring,
+        parked: None,
+    };
+    let decision = decide(&world.run, Some(&world.shards[0]), &command).unwrap();
+    let new = NewShard { index: 1, ordinals: vec![4], avoid: Some(session(0)), deferrals: 1 };
+    assert_eq!(decision.new_shards, [new]);
+    assert_eq!(
+        world.apply(Some(0), &command),
+        Outcome::Counted { open_shard_count: 1, elected: None }
+    );
+    assert_eq!(world.apply(Some(0), &command), Outcome::Duplicate);
+    world.grant(1, session(1));
+    assert!(matches!(world.complete(1, 1, done()), Outcome::Counted { elected: Some(_), .. }));
+}
+
+#[test]
+fn tests_are_deferred_a_bounded_number_of_times() {
+    let mut world = World::new(1, OnInfraFailure::Continue);
+    for index in 0..=crate::limits::SHARD_DEFERRALS_MAX as usize {
+        world.grant(index, session(0));
+        world.complete(index, 1, Completion::Done { reported_count: 0, deferred: vec![4] });
+    }
+    assert_eq!(world.run.state, RunState::Finalizing);
+}
+
+#[test]
+fn a_lease_that_ends_before_it_was_announced_is_in_the_log_first() {
+    let mut world = World::new(1, OnInfraFailure::Continue);
+    world.grant(0, session(0));
+    world.complete(0, 1, done());
+    assert!(matches!(
+        world.log[..],
+        [Event::ShardGranted { .. }, Event::ShardDone { .. }, Event::Finalizing { .. }]
+    ));
+    assert!(world.run.started);
+}
+
+#[test]
 fn the_picture_in_docs_is_the_table() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/protocol-states.md");
     let found = std::fs::read_to_string(path).unwrap_or_default();
@@ -270,7 +357,7 @@ fn the_picture_in_docs_is_the_table() {
 
 /// A step of a random schedule: what, on which shard, with how old an epoch.
 fn step() -> impl Strategy<Value = (u8, usize, u64, u8)> {
-    (0u8..9, 0usize..4, 0u64..3, 0u8..3)
+    (0u8..12, 0usize..4, 0u64..3, 0u8..3)
 }
 
 proptest! {
@@ -293,10 +380,13 @@ proptest! {
                 2 => { world.apply(Some(index), &complete(done())); }
                 3 => { world.apply(Some(index), &complete(failed())); }
                 4 => { world.apply(Some(index), &complete(Completion::HandedBack)); }
-                5 => { world.shards[index].running = vec![u32::from(who)]; world.apply(Some(index), &Command::Lose { epoch }); }
+                5 => { world.shards[index].running = vec![running(u32::from(who))]; world.apply(Some(index), &Command::Lose { epoch }); }
                 6 if who == 0 && age == 2 => { world.apply(None, &Command::Abort { reason: "r".into() }); }
                 7 => { world.apply(None, &Command::ClaimFinalization { replica: replica(who) }); world.apply(None, &Command::LoseFinalization { epoch: run_epoch }); }
-                8 => { world.apply(None, &Command::Close { generation: 1, epoch: run_epoch, verdict: VerdictState::Passed, digest: "d".into() }); }
+                8 => { let generation = world.run.generation - u32::from(age == 2 && world.run.generation > 1); world.apply(None, &Command::Close { generation, epoch: run_epoch, verdict: VerdictState::Passed, digest: "d".into() }); }
+                9 if age == 1 => { let generation = world.run.generation; world.apply(None, &Command::Stop { generation, reason: StopReason::Deadline, parked: None }); }
+                10 => { world.apply(None, &Command::Retry { generation: u32::from(who) + 1, shards: vec![vec![0]; index + 1] }); }
+                11 => { world.apply(Some(index), &complete(Completion::Done { reported_count: 1, deferred: vec![1, 2] })); }
                 _ => {}
             }
         }

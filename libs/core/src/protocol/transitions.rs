@@ -10,7 +10,9 @@ pub fn run_transitions() -> Vec<(RunState, &'static str, RunState)> {
     use RunState::{Aborted, Errored, Failed, Finalizing, Passed, Queued, Running};
     vec![
         (Queued, "mark_granted", Running),
-        // Completion may overtake the idempotent step that writes RUNNING.
+        // The end of a lease may overtake the idempotent step that writes RUNNING.
+        (Queued, "complete", Running),
+        (Queued, "lose", Running),
         (Queued, "complete", Finalizing),
         (Running, "complete", Finalizing),
         (Running, "lose", Finalizing),
@@ -23,10 +25,17 @@ pub fn run_transitions() -> Vec<(RunState, &'static str, RunState)> {
         (Queued, "abort", Aborted),
         (Running, "abort", Aborted),
         (Finalizing, "abort", Aborted),
+        (Queued, "stop", Finalizing),
+        (Running, "stop", Finalizing),
         (Finalizing, "lose_finalization", Errored),
         (Finalizing, "close", Passed),
         (Finalizing, "close", Failed),
         (Finalizing, "close", Errored),
+        // The next generation of the run; the one before it stays terminal.
+        (Passed, "retry", Queued),
+        (Failed, "retry", Queued),
+        (Errored, "retry", Queued),
+        (Aborted, "retry", Queued),
     ]
 }
 
@@ -42,6 +51,8 @@ pub fn shard_transitions() -> Vec<(ShardState, &'static str, ShardState)> {
         (Leased, "lose", Done),
         (Queued, "abort", Cancelled),
         (Leased, "abort", Cancelled),
+        (Queued, "stop", Cancelled),
+        (Leased, "stop", Cancelled),
     ]
 }
 
