@@ -22,6 +22,7 @@ pub(crate) fn code_of(reason: Reason) -> Code {
         | Reason::EnvironmentNotFound
         | Reason::ArtifactNotFound => Code::NotFound,
         Reason::RunTerminal
+        | Reason::RunNotTerminal
         | Reason::LeaseLost
         | Reason::SessionLost
         | Reason::Sealed

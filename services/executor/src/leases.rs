@@ -202,6 +202,7 @@ impl Leases {
                 shard_index: lease.key.shard_index,
                 epoch: lease.key.wire_epoch(),
                 running_ordinals: lease.running_ordinals(),
+                running: Vec::new(),
             })
             .collect()
     }

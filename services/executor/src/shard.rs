@@ -131,7 +131,9 @@ async fn open(
     grant: &v1::ShardGrant,
 ) -> Result<v1::OpenShardResponse, ShardEnd> {
     let ordinals = grant.tests.iter().map(|test| test.ordinal).collect();
-    let request = v1::OpenShardRequest { shard: Some(lease.shard()), ordinals };
+    let stop_after_failures = grant.options.as_ref().map_or(0, |o| o.stop_after_failures);
+    let shard = Some(lease.shard());
+    let request = v1::OpenShardRequest { shard, ordinals, stop_after_failures };
     let mut patience = Patience::new();
     loop {
         let mut ingest = executor.peers.ingest.clone();

@@ -9,6 +9,11 @@ pub(crate) fn state(state: v1::RunState) -> &'static str {
     state.as_str_name().trim_start_matches("RUN_STATE_")
 }
 
+/// Returns the reason to stop as the contract spells it, without its prefix: `FAIL_FAST`.
+pub(crate) fn stop_reason(reason: v1::StopReason) -> &'static str {
+    reason.as_str_name().trim_start_matches("STOP_REASON_")
+}
+
 /// Returns the outcome in lower case: `timed_out`.
 pub(crate) fn outcome(outcome: v1::TestOutcome) -> &'static str {
     match outcome {

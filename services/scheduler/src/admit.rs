@@ -3,17 +3,19 @@
 //! What is fixed here stays: the list of tests (A4), the environment's values (A6), the options. A crash before the commit
 //! admits nothing; after it the caller repeats its request id and is told the same run.
 
+use crate::commit::CommitError;
+use crate::dispatch::Dispatcher;
 use crate::store::admit::{Admitted, NewRun, SelectedTest};
 use crate::store::{Store, StoreError};
-use crate::wake::Wake;
 use gauntlet_core::RunId;
 use gauntlet_core::limits::{RUN_TESTS_MAX, SHARD_TESTS_MAX};
 use gauntlet_core::plan::contiguous_shards;
-use gauntlet_proto::v1;
+use gauntlet_proto::{edge, v1};
 use gauntlet_runtime::ids;
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 use std::collections::HashSet;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// Organisation of everybody until there are tokens.
@@ -27,6 +29,8 @@ pub(crate) struct NewRunRequest {
     pub(crate) selection: Selection,
     pub(crate) options: v1::RunOptions,
     pub(crate) trigger: v1::Trigger,
+    /// W3C trace context of the call; empty when there is none.
+    pub(crate) traceparent: String,
 }
 
 /// Which tests.
@@ -53,6 +57,9 @@ pub(crate) enum AdmitError {
     /// The store failed.
     #[error("the run could not be stored")]
     Store(#[source] StoreError),
+    /// The run was not committed.
+    #[error("the run was not committed")]
+    Commit(#[source] CommitError),
     /// A listed test is not there.
     #[error("no such test in project {project}: {test_id}")]
     NoSuchTest {
@@ -97,7 +104,7 @@ pub(crate) enum AdmitError {
 /// Plans and admits a run; returns its id, which is an earlier one when the request was made before.
 pub(crate) async fn admit(
     store: &Store,
-    wake: &Wake,
+    dispatcher: &Dispatcher,
     request: NewRunRequest,
 ) -> Result<RunId, AdmitError> {
     let idempotency = request.request_id.map(|id| (id, payload_hash(&request)));
@@ -110,10 +117,8 @@ pub(crate) async fn admit(
     }
     let tests = select(store, &request).await?;
     let options = resolve(store, &request).await?;
-    let run = plan(request, options, tests, idempotency);
-    let outcome = store.admit(&run).await.map_err(AdmitError::Store)?;
-    wake.run_changed(run.run_id);
-    wake.work();
+    let run = Arc::new(plan(request, options, tests, idempotency));
+    let outcome = dispatcher.admit(run.clone()).await.map_err(AdmitError::Commit)?;
     admitted(outcome, Some(run.run_id))
 }
 
@@ -133,6 +138,12 @@ fn plan(
     let test_count = u32::try_from(tests.len()).unwrap_or(u32::MAX);
     // A grant must fit in a message, so a large run gets more shards than it asked for.
     let shards_wanted = options.shards.unsigned_abs().max(test_count.div_ceil(SHARD_TESTS_MAX));
+    // Checked at the edge, with the request.
+    let run_timeout_s = options
+        .run_timeout
+        .as_ref()
+        .and_then(|timeout| edge::duration("options.run_timeout", timeout).ok())
+        .map(|timeout| timeout.as_secs_f64());
     NewRun {
         run_id: RunId(ids::v7()),
         org: ORG.to_owned(),
@@ -146,6 +157,8 @@ fn plan(
         },
         options: options.encode_to_vec(),
         trigger: request.trigger.encode_to_vec(),
+        traceparent: request.traceparent,
+        run_timeout_s,
         shards: contiguous_shards(test_count, shards_wanted),
         tests,
         request: idempotency,

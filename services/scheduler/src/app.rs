@@ -1,13 +1,14 @@
 //! The scheduler as a process or as a part of one: build, then run.
 
-use crate::claim::Claims;
 use crate::commit::Committer;
 use crate::config::Config;
+use crate::dispatch::Dispatcher;
 use crate::finalize::Finalizations;
 use crate::grpc::{Handlers, SERVICES};
+use crate::migrations;
+use crate::reconcile::Reconciler;
 use crate::store::Store;
 use crate::wake::Wake;
-use crate::{migrations, reconcile};
 use gauntlet_bus::Bus;
 use gauntlet_pg::{PgError, Pool, SchemaError, latest_version};
 use gauntlet_rpc::{Bound, ServeError, Server};
@@ -32,11 +33,12 @@ pub enum BuildError {
     Bind(#[source] ServeError),
 }
 
-/// A scheduler that is built and listens, but runs no task yet besides its commit and claim loops.
+/// A scheduler that is built and listens, but runs no task yet besides its commit and dispatch loops.
 pub struct App {
     bound: Bound,
     store: Store,
     committer: Committer,
+    finalizations: Finalizations,
     wake: Arc<Wake>,
     lifecycle: Lifecycle,
 }
@@ -53,19 +55,31 @@ impl App {
         pool.check(latest_version(&runner)).await.map_err(BuildError::Schema)?;
         let store = Store::new(pool);
         let wake = Arc::new(Wake::new());
-        let committer = Committer::start(store.clone(), wake.clone(), lifecycle);
+        let committer = Committer::start(
+            store.clone(),
+            wake.clone(),
+            Bus::new(&config.redis, lifecycle),
+            lifecycle,
+        );
+        let finalizations =
+            Finalizations::new(store.clone(), committer.clone(), wake.clone(), lifecycle);
         let handlers = Handlers {
             store: store.clone(),
             committer: committer.clone(),
-            claims: Claims::start(store.clone(), committer.clone(), wake.clone(), lifecycle),
-            finalizations: Finalizations::new(store.clone(), committer.clone(), wake.clone()),
+            dispatcher: Dispatcher::start(
+                store.clone(),
+                committer.clone(),
+                wake.clone(),
+                lifecycle,
+            ),
+            finalizations: finalizations.clone(),
             wake: wake.clone(),
-            bus: Bus::new(&config.redis, lifecycle),
             lifecycle: lifecycle.clone(),
         };
         let server = SERVICES.into_iter().fold(Server::new(handlers.routes()), Server::service);
         let bound = server.bind(config.listen).map_err(BuildError::Bind)?;
-        Ok(Self { bound, store, committer, wake, lifecycle: lifecycle.clone() })
+        let lifecycle = lifecycle.clone();
+        Ok(Self { bound, store, committer, finalizations, wake, lifecycle })
     }
 
     /// Returns where it listens.
@@ -79,8 +93,9 @@ impl App {
     /// # Errors
     /// When the transport fails.
     pub async fn run(self) -> Result<(), ServeError> {
-        let Self { bound, store, committer, wake, lifecycle } = self;
-        lifecycle.spawn("reconcile", reconcile::run(store, committer, wake, lifecycle.clone()));
+        let Self { bound, store, committer, finalizations, wake, lifecycle } = self;
+        let reconciler = Reconciler { store, committer, finalizations, wake };
+        lifecycle.spawn("reconcile", reconciler.run(lifecycle.clone()));
         bound.serve(lifecycle).await
     }
 }

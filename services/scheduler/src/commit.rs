@@ -7,6 +7,7 @@
 use crate::store::apply::{Applied, ApplyBatch, Item};
 use crate::store::{Store, StoreError};
 use crate::wake::Wake;
+use gauntlet_bus::Bus;
 use gauntlet_core::RunId;
 use gauntlet_core::protocol::{Command, Outcome};
 use gauntlet_pg::PgError;
@@ -40,9 +41,10 @@ pub(crate) enum CommitError {
 
 impl Committer {
     /// Starts the loop. It ends when every sender is gone.
-    pub(crate) fn start(store: Store, wake: Arc<Wake>, lifecycle: &Lifecycle) -> Self {
+    pub(crate) fn start(store: Store, wake: Arc<Wake>, bus: Bus, lifecycle: &Lifecycle) -> Self {
         let (queue, commands) = mpsc::channel(QUEUE_ITEMS_MAX);
-        lifecycle.spawn("commit", run(store, wake, commands));
+        let told = Told { wake, bus, lifecycle: lifecycle.clone() };
+        lifecycle.spawn("commit", run(store, told, commands));
         Self { queue }
     }
 
@@ -64,9 +66,29 @@ impl Committer {
     }
 }
 
+/// Who is told of what was committed.
+struct Told {
+    wake: Arc<Wake>,
+    bus: Bus,
+    lifecycle: Lifecycle,
+}
+
+impl Told {
+    fn tell(&self, item: &Item, answer: &Reply) {
+        let Ok(Applied::Decided { outcome, revision, cancelled }) = answer else { return };
+        wake_for(&self.wake, item, outcome);
+        if *cancelled {
+            // After the row, and only a hint: one that is lost costs a beat, never the abort (C3).
+            let hint = self.bus.hint(item.run_id.0, i64::try_from(*revision).unwrap_or(i64::MAX));
+            let bus = self.bus.clone();
+            self.lifecycle.spawn("abort_hint", async move { bus.publish(hint).await });
+        }
+    }
+}
+
 async fn run(
     store: Store,
-    wake: Arc<Wake>,
+    told: Told,
     mut commands: mpsc::Receiver<(Item, oneshot::Sender<Reply>)>,
 ) {
     let mut batch = Vec::with_capacity(BATCH_ITEMS_MAX);
@@ -74,7 +96,7 @@ async fn run(
         let (items, replies): (Vec<Item>, Vec<_>) = batch.drain(..).unzip();
         let answers = apply(&store, &items).await;
         for answer in items.iter().zip(&answers) {
-            wake_for(&wake, answer.0, answer.1);
+            told.tell(answer.0, answer.1);
         }
         for (reply, answer) in replies.into_iter().zip(answers) {
             // A caller that went away repeats its command and is told what happened.
@@ -102,7 +124,7 @@ async fn apply(store: &Store, items: &[Item]) -> Vec<Reply> {
 }
 
 /// Returns whether the failure was caused by some command of the batch, not by the store being away.
-fn is_about_one_command(error: &StoreError) -> bool {
+pub(crate) fn is_about_one_command(error: &StoreError) -> bool {
     match error {
         StoreError::Pg(error) => match **error {
             PgError::UniqueViolation { .. }
@@ -112,34 +134,39 @@ fn is_about_one_command(error: &StoreError) -> bool {
             | PgError::Conflict { .. }
             | PgError::OutcomeUnknown { .. } => false,
         },
-        StoreError::Inconsistent { .. } | StoreError::Illegal(_) => true,
+        StoreError::Inconsistent { .. } | StoreError::NoSuchTests | StoreError::Illegal(_) => true,
     }
 }
 
-fn wake_for(wake: &Wake, item: &Item, answer: &Reply) {
-    let Ok(Applied::Decided { outcome, .. }) = answer else { return };
+fn wake_for(wake: &Wake, item: &Item, outcome: &Outcome) {
     match outcome {
         Outcome::Requeued => {
             wake.run_changed(item.run_id);
             wake.work();
             wake.finalization();
         }
-        Outcome::Counted { elected: Some(claim), .. } => {
+        Outcome::Counted { elected: Some(claim), .. } | Outcome::Stopped { elected: claim } => {
             wake.run_changed(item.run_id);
             if claim.replica.is_none() {
                 wake.finalization();
             }
         }
-        Outcome::Counted { elected: None, .. }
-        | Outcome::Granted
-        | Outcome::Closed
-        | Outcome::FinalizerElected(_) => wake.run_changed(item.run_id),
+        // Deferred tests may be among them.
+        Outcome::Counted { elected: None, .. } | Outcome::Retried => {
+            wake.run_changed(item.run_id);
+            wake.work();
+        }
+        Outcome::Granted | Outcome::Closed | Outcome::FinalizerElected(_) => {
+            wake.run_changed(item.run_id)
+        }
         Outcome::Unchanged
         | Outcome::Duplicate
         | Outcome::LeaseLost
         | Outcome::RunClosed
         | Outcome::AlreadyClosed
         | Outcome::AlreadyAborted
+        | Outcome::AlreadyRetried
+        | Outcome::NotTerminal(_)
         | Outcome::AlreadyTerminal(_)
         | Outcome::FinalizationLost => {}
     }

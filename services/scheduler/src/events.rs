@@ -4,7 +4,7 @@
 
 use crate::store::{StoreError, rows::signed, sql};
 use gauntlet_core::limits::FEED_LANES;
-use gauntlet_core::protocol::{Event, RunState};
+use gauntlet_core::protocol::{Event, RunState, Running, StopReason};
 use gauntlet_core::{RunId, SessionId};
 use gauntlet_pg::Tx;
 use gauntlet_proto::v1;
@@ -17,6 +17,7 @@ pub(crate) struct Context<'a> {
     pub(crate) names: &'a HashMap<SessionId, String>,
     pub(crate) test_count: i32,
     pub(crate) trigger: &'a [u8],
+    pub(crate) traceparent: &'a str,
     pub(crate) verdict: Option<&'a [u8]>,
 }
 
@@ -77,7 +78,10 @@ pub(crate) fn session_of(event: &Event) -> Option<SessionId> {
     match event {
         Event::ShardGranted { session, .. } => Some(*session),
         Event::ShardLost { session, .. } => *session,
-        Event::ShardDone { .. } | Event::Finalizing { .. } | Event::Terminal { .. } => None,
+        Event::ShardDone { .. }
+        | Event::Finalizing { .. }
+        | Event::Retried { .. }
+        | Event::Terminal { .. } => None,
     }
 }
 
@@ -126,20 +130,31 @@ fn wire(event: &Event, context: &Context<'_>) -> v1::run_event::Event {
                 epoch: number(*epoch),
                 executor: name(*session),
                 reason: reason.clone(),
-                running_ordinals: running.iter().copied().map(signed).collect(),
+                running_ordinals: running.iter().map(|test| signed(test.ordinal)).collect(),
+                running: running.iter().map(running_test).collect(),
             })
         }
-        Event::ShardDone { shard_index, epoch, open_shard_count, failure_class } => {
-            Wire::ShardDone(v1::ShardDone {
-                shard_index: signed(*shard_index),
-                epoch: number(*epoch),
-                open_shard_count: signed(*open_shard_count),
-                failure_class: failure_class.clone().unwrap_or_default(),
-            })
-        }
-        Event::Finalizing { finalizer_epoch } => {
-            Wire::Finalizing(v1::RunFinalizing { finalizer_epoch: i64::from(*finalizer_epoch) })
-        }
+        Event::ShardDone {
+            shard_index,
+            epoch,
+            open_shard_count,
+            failure_class,
+            deferred_count,
+        } => Wire::ShardDone(v1::ShardDone {
+            shard_index: signed(*shard_index),
+            epoch: number(*epoch),
+            open_shard_count: signed(*open_shard_count),
+            failure_class: failure_class.clone().unwrap_or_default(),
+            deferred_count: signed(*deferred_count),
+        }),
+        Event::Finalizing { finalizer_epoch, stop_reason } => Wire::Finalizing(v1::RunFinalizing {
+            finalizer_epoch: i64::from(*finalizer_epoch),
+            stop_reason: wire_stop_reason(*stop_reason).into(),
+        }),
+        Event::Retried { test_count, shard_count } => Wire::Retried(v1::RunRetried {
+            test_count: signed(*test_count),
+            shard_count: signed(*shard_count),
+        }),
         Event::Terminal { state, reason } => Wire::Terminal(terminal(*state, reason, context)),
     }
 }
@@ -154,6 +169,24 @@ fn terminal(state: RunState, reason: &Option<String>, context: &Context<'_>) -> 
         reason: reason.clone().unwrap_or_default(),
         callback_url: trigger.callback_url,
         test_count: context.test_count,
+        traceparent: context.traceparent.to_owned(),
+    }
+}
+
+fn running_test(test: &Running) -> v1::RunningTest {
+    v1::RunningTest {
+        ordinal: signed(test.ordinal),
+        step_index: test.step.map_or(-1, signed),
+        attempt: signed(test.attempt),
+    }
+}
+
+/// Returns the wire's name of a reason to stop.
+pub(crate) fn wire_stop_reason(reason: Option<StopReason>) -> v1::StopReason {
+    match reason {
+        None => v1::StopReason::Unspecified,
+        Some(StopReason::FailFast) => v1::StopReason::FailFast,
+        Some(StopReason::Deadline) => v1::StopReason::Deadline,
     }
 }
 

@@ -1,25 +1,32 @@
 //! Finalization leases: who computes a run's verdict.
 //!
 //! An election is a lease with an epoch (B4): if the holder dies, the reconciler takes it away and the next asker gets a
-//! higher epoch. When a results process is already waiting, the transaction that closes the last shard elects it at once.
+//! higher epoch. When a results process is already waiting, the transaction that closes the last shard elects it at once, and
+//! the election waits in the process's mailbox for its poll. Mailboxes are memory: a crash here leaves leases that expire.
 
 use crate::commit::{CommitError, Committer};
 use crate::store::apply::{Applied, Item};
 use crate::store::{Store, StoreError};
 use crate::wake::Wake;
 use gauntlet_core::limits::LEASE_TTL;
-use gauntlet_core::protocol::{Command, Outcome, VerdictState};
+use gauntlet_core::protocol::{Command, Outcome, StopReason, VerdictState};
 use gauntlet_core::{ReplicaId, RunId};
-use gauntlet_proto::{edge, v1};
+use gauntlet_proto::v1;
+use gauntlet_runtime::Lifecycle;
 use prost::Message as _;
-use std::collections::VecDeque;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// How often a waiting poll looks when nobody announced a finalization.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a results process may stay away between two polls before others are elected.
+const ABSENCE_MAX: Duration = Duration::from_secs(2);
+/// Elections that wait for one results process.
+const ELECTED_MAX: usize = 256;
 
 /// What can go wrong with a finalization.
 #[derive(Debug, thiserror::Error)]
@@ -52,9 +59,26 @@ pub(crate) enum FinalizeError {
     },
 }
 
-struct Parked {
-    replica: ReplicaId,
-    reply: oneshot::Sender<(RunId, u32)>,
+/// What a results process was elected for and has not fetched yet.
+struct Mailbox {
+    elected: Vec<(RunId, u32)>,
+    /// Polls that wait now.
+    waiting_polls: usize,
+    /// When a poll last came or went.
+    polled_at: Instant,
+    arrived: Arc<Notify>,
+}
+
+impl Mailbox {
+    fn new() -> Self {
+        let (elected, arrived) = (Vec::new(), Arc::default());
+        Self { elected, waiting_polls: 0, polled_at: Instant::now(), arrived }
+    }
+
+    /// A process that has just fetched comes back at once; one that stays away is gone or busy.
+    fn is_attended(&self) -> bool {
+        self.waiting_polls > 0 || self.polled_at.elapsed() < ABSENCE_MAX
+    }
 }
 
 /// Results processes that wait for work, and what they do with it. Cheap to clone.
@@ -63,36 +87,79 @@ pub(crate) struct Finalizations {
     store: Store,
     committer: Committer,
     wake: Arc<Wake>,
-    parked: Arc<Mutex<VecDeque<Parked>>>,
+    lifecycle: Lifecycle,
+    mailboxes: Arc<Mutex<HashMap<ReplicaId, Mailbox>>>,
+}
+
+/// A poll that waits, for as long as this lives.
+struct WaitingPoll<'a> {
+    finalizations: &'a Finalizations,
+    replica: ReplicaId,
+    arrived: Arc<Notify>,
+}
+
+impl Drop for WaitingPoll<'_> {
+    fn drop(&mut self) {
+        if let Some(mailbox) = self.finalizations.lock().get_mut(&self.replica) {
+            mailbox.waiting_polls -= 1;
+            mailbox.polled_at = Instant::now();
+        }
+    }
 }
 
 impl Finalizations {
-    pub(crate) fn new(store: Store, committer: Committer, wake: Arc<Wake>) -> Self {
-        Self { store, committer, wake, parked: Arc::default() }
+    pub(crate) fn new(
+        store: Store,
+        committer: Committer,
+        wake: Arc<Wake>,
+        lifecycle: &Lifecycle,
+    ) -> Self {
+        let lifecycle = lifecycle.clone();
+        Self { store, committer, wake, lifecycle, mailboxes: Arc::default() }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Parked>> {
-        self.parked.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ReplicaId, Mailbox>> {
+        self.mailboxes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns a results process that is waiting, for the command that may elect it.
+    /// Returns the results process with the least to fetch, for the command that may elect it.
     pub(crate) fn waiting(&self) -> Option<ReplicaId> {
-        let mut parked = self.lock();
-        parked.retain(|poll| !poll.reply.is_closed());
-        parked.front().map(|poll| poll.replica)
+        let mailboxes = self.lock();
+        let open = mailboxes
+            .iter()
+            .filter(|(_, mailbox)| mailbox.is_attended() && mailbox.elected.len() < ELECTED_MAX);
+        open.min_by_key(|(_, mailbox)| mailbox.elected.len()).map(|(replica, _)| *replica)
     }
 
-    /// Hands an election to the poll of the elected. When that poll has gone, the lease is freed at once.
-    pub(crate) async fn deliver(&self, replica: ReplicaId, run_id: RunId, epoch: u32) {
-        let poll = {
-            let mut parked = self.lock();
-            let place = parked.iter().position(|p| p.replica == replica && !p.reply.is_closed());
-            place.and_then(|place| parked.remove(place))
+    /// Puts the election of a committed command, if it made one, where the elected fetches it.
+    pub(crate) fn deliver_elected(&self, run_id: RunId, outcome: &Outcome) {
+        let (Outcome::Counted { elected: Some(claim), .. } | Outcome::Stopped { elected: claim }) =
+            outcome
+        else {
+            return;
         };
-        let delivered = poll.is_some_and(|poll| poll.reply.send((run_id, epoch)).is_ok());
-        if !delivered {
-            // On failure the reconciler frees it when the lease expires.
-            let _ = self.committer.commit(run_id, None, Command::LoseFinalization { epoch }).await;
+        let Some(replica) = claim.replica else { return };
+        let mut mailboxes = self.lock();
+        let mailbox = mailboxes.entry(replica).or_insert_with(Mailbox::new);
+        mailbox.elected.push((run_id, claim.epoch));
+        mailbox.arrived.notify_one();
+    }
+
+    /// Frees what processes that stay away were elected for, rather than let the leases sit out their time.
+    pub(crate) fn free_unfetched(&self) {
+        let mut unfetched = Vec::new();
+        self.lock().retain(|_, mailbox| {
+            if !mailbox.is_attended() {
+                unfetched.append(&mut mailbox.elected);
+            }
+            mailbox.is_attended()
+        });
+        for (run_id, epoch) in unfetched {
+            let committer = self.committer.clone();
+            self.lifecycle.spawn("free_finalization", async move {
+                // On failure the reconciler frees it when the lease expires.
+                let _ = committer.commit(run_id, None, Command::LoseFinalization { epoch }).await;
+            });
         }
     }
 
@@ -104,70 +171,75 @@ impl Finalizations {
         timeout: Duration,
     ) -> Result<Vec<v1::FinalizationClaim>, FinalizeError> {
         let deadline = Instant::now() + timeout;
+        let poll = self.wait_as(replica);
         loop {
             let announced = self.wake.finalizations();
             tokio::pin!(announced);
             announced.as_mut().enable();
-            let (reply, mut elected) = oneshot::channel();
-            let claims = self.claim_free(replica, claims_max).await?;
+            let claims = self.fetch(replica, claims_max).await?;
             if !claims.is_empty() {
                 return Ok(claims);
             }
-            self.lock().push_back(Parked { replica, reply });
-            let sent = tokio::select! {
-                sent = &mut elected => sent.ok(),
-                () = announced => None,
-                () = tokio::time::sleep(LOOK_INTERVAL) => None,
-                () = tokio::time::sleep_until(deadline) => None,
-            };
-            // An election sent while another branch won must not be lost: the lease would sit out its time.
-            elected.close();
-            if let Some((run_id, epoch)) = sent.or_else(|| elected.try_recv().ok()) {
-                return Ok(self.describe(run_id, epoch).await?.into_iter().collect());
+            self.claim_free(replica, claims_max).await?;
+            let claims = self.fetch(replica, claims_max).await?;
+            if !claims.is_empty() || Instant::now() >= deadline {
+                return Ok(claims);
             }
-            if Instant::now() >= deadline {
-                return Ok(Vec::new());
+            tokio::select! {
+                () = poll.arrived.notified() => {}
+                () = announced => {}
+                () = tokio::time::sleep(LOOK_INTERVAL) => {}
+                () = tokio::time::sleep_until(deadline) => {}
             }
         }
     }
 
-    async fn claim_free(
+    fn wait_as(&self, replica: ReplicaId) -> WaitingPoll<'_> {
+        let mut mailboxes = self.lock();
+        let mailbox = mailboxes.entry(replica).or_insert_with(Mailbox::new);
+        mailbox.waiting_polls += 1;
+        WaitingPoll { finalizations: self, replica, arrived: mailbox.arrived.clone() }
+    }
+
+    /// Returns what is in the mailbox. It leaves the mailbox only with the answer: a poll that is cut off in between leaves
+    /// everything to the next.
+    async fn fetch(
         &self,
         replica: ReplicaId,
         claims_max: usize,
     ) -> Result<Vec<v1::FinalizationClaim>, FinalizeError> {
-        let free = self.store.list_unclaimed_finalizations(claims_max).await;
-        let mut claims = Vec::new();
-        for run_id in free.map_err(FinalizeError::Store)? {
-            let command = Command::ClaimFinalization { replica };
-            let applied = self.committer.commit(run_id, None, command).await;
-            let Applied::Decided { outcome: Outcome::FinalizerElected(claim), .. } =
-                applied.map_err(FinalizeError::Commit)?
-            else {
-                continue;
-            };
-            claims.extend(self.describe(run_id, claim.epoch).await?);
+        let elected: Vec<(RunId, u32)> = self
+            .lock()
+            .get(&replica)
+            .map(|mailbox| mailbox.elected.iter().take(claims_max).copied().collect())
+            .unwrap_or_default();
+        if elected.is_empty() {
+            return Ok(Vec::new());
+        }
+        let claims = self.store.describe_claims(&elected).await.map_err(FinalizeError::Store)?;
+        if let Some(mailbox) = self.lock().get_mut(&replica) {
+            mailbox.elected.retain(|claim| !elected.contains(claim));
         }
         Ok(claims)
     }
 
-    async fn describe(
-        &self,
-        run_id: RunId,
-        epoch: u32,
-    ) -> Result<Option<v1::FinalizationClaim>, FinalizeError> {
-        let Some(run) = self.store.find_run(run_id).await.map_err(FinalizeError::Store)? else {
-            return Ok(None);
-        };
-        let shards = self.store.shard_summaries(run_id, run.generation).await;
-        Ok(Some(v1::FinalizationClaim {
-            run_id: run_id.to_string(),
-            generation: run.generation,
-            finalizer_epoch: i64::from(epoch),
-            test_count: run.test_count,
-            shards: shards.map_err(FinalizeError::Store)?,
-            lease_ttl: Some(edge::wire_duration(LEASE_TTL)),
-        }))
+    /// Takes finalizations that nobody holds into the mailbox.
+    async fn claim_free(&self, replica: ReplicaId, claims_max: usize) -> Result<(), FinalizeError> {
+        let free = self.store.list_unclaimed_finalizations(claims_max).await;
+        let free = free.map_err(FinalizeError::Store)?;
+        let claims = free.into_iter().map(|run_id| async move {
+            let command = Command::ClaimFinalization { replica };
+            (run_id, self.committer.commit(run_id, None, command).await)
+        });
+        for (run_id, applied) in futures_util::future::join_all(claims).await {
+            if let Applied::Decided { outcome: Outcome::FinalizerElected(claim), .. } =
+                applied.map_err(FinalizeError::Commit)?
+                && let Some(mailbox) = self.lock().get_mut(&replica)
+            {
+                mailbox.elected.push((run_id, claim.epoch));
+            }
+        }
+        Ok(())
     }
 
     /// Renews leases; returns those still held.
@@ -178,6 +250,22 @@ impl Finalizations {
     ) -> Result<Vec<(RunId, i32, i32)>, FinalizeError> {
         let ttl_s = LEASE_TTL.as_secs_f64();
         self.store.renew_finalizations(replica, held, ttl_s).await.map_err(FinalizeError::Store)
+    }
+
+    /// Stops a run that has seen enough; true when this did it.
+    pub(crate) async fn stop(
+        &self,
+        run_id: RunId,
+        generation: u32,
+        reason: StopReason,
+    ) -> Result<bool, FinalizeError> {
+        let command = Command::Stop { generation, reason, parked: self.waiting() };
+        let applied = self.committer.commit(run_id, None, command).await;
+        let Applied::Decided { outcome, .. } = applied.map_err(FinalizeError::Commit)? else {
+            return Err(FinalizeError::NoSuchRun { run_id });
+        };
+        self.deliver_elected(run_id, &outcome);
+        Ok(matches!(outcome, Outcome::Stopped { .. }))
     }
 
     /// Closes a generation with its verdict; true when an identical call closed it before.

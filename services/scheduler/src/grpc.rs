@@ -10,12 +10,11 @@ mod requests;
 mod runs;
 mod watch;
 
-use crate::claim::Claims;
 use crate::commit::Committer;
+use crate::dispatch::Dispatcher;
 use crate::finalize::Finalizations;
 use crate::store::Store;
 use crate::wake::Wake;
-use gauntlet_bus::Bus;
 use gauntlet_proto::v1::event_feed_service_server::EventFeedServiceServer;
 use gauntlet_proto::v1::finalization_service_server::FinalizationServiceServer;
 use gauntlet_proto::v1::lease_service_server::LeaseServiceServer;
@@ -33,10 +32,9 @@ const RECORDING_MESSAGE_BYTES_MAX: usize = gauntlet_core::limits::RECORDING_BYTE
 pub(crate) struct Handlers {
     pub(crate) store: Store,
     pub(crate) committer: Committer,
-    pub(crate) claims: Claims,
+    pub(crate) dispatcher: Dispatcher,
     pub(crate) finalizations: Finalizations,
     pub(crate) wake: Arc<Wake>,
-    pub(crate) bus: Bus,
     pub(crate) lifecycle: Lifecycle,
 }
 

@@ -4,19 +4,20 @@
 //! every change of a run is one transaction decided by `core::protocol` under the run's row lock, with its events. It never
 //! looks inside results and never calls the internet. Invariants: RN-1 … RN-4, SH-1, SH-2, SH-4, FN-1, FD-1.
 //!
-//! Reading order is request order: `grpc` → use case (`admit`, `claim`, `commit`, `finalize`, `reconcile`) → `store`.
+//! Reading order is request order: `grpc` → use case (`admit`, `retry`, `dispatch`, `commit`, `finalize`, `reconcile`) → `store`.
 //! A crash anywhere loses replies, never facts: commands can be repeated, and the reconcilers find what is half done.
 
 mod admit;
 mod app;
-mod claim;
 mod commit;
 mod config;
+mod dispatch;
 mod events;
 mod finalize;
 mod grants;
 mod grpc;
 mod reconcile;
+mod retry;
 mod store;
 mod wake;
 
@@ -26,7 +27,7 @@ pub use config::{Args, Config, ConfigError};
 use gauntlet_pg::{Runner, SchemaError};
 
 fn migrations() -> Result<Runner, SchemaError> {
-    gauntlet_pg::migrations!("0001_runs")
+    gauntlet_pg::migrations!("0001_runs", "0002_generations")
 }
 
 /// Brings the schema `scheduler` of the database to this program's version; returns how many migrations were applied.

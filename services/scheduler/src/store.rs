@@ -7,6 +7,7 @@ pub(crate) mod admit;
 pub(crate) mod apply;
 pub(crate) mod catalog;
 pub(crate) mod claim;
+pub(crate) mod dispatch;
 pub(crate) mod reads;
 pub(crate) mod rows;
 pub(crate) mod sessions;
@@ -30,6 +31,9 @@ pub(crate) enum StoreError {
         /// Column.
         column: &'static str,
     },
+    /// Tests were named that the run never planned.
+    #[error("the run has no such tests")]
+    NoSuchTests,
     /// A command that may not be sent in this state: a bug.
     #[error("a command was sent that the protocol does not know")]
     Illegal(#[source] IllegalTransition),
@@ -46,10 +50,11 @@ impl From<PgError> for StoreError {
 pub(crate) struct Store {
     pub(crate) pool: Pool,
     pub(crate) names: Arc<sessions::NameCache>,
+    pub(crate) lanes: Arc<admit::LaneCache>,
 }
 
 impl Store {
     pub(crate) fn new(pool: Pool) -> Self {
-        Self { pool, names: Arc::default() }
+        Self { pool, names: Arc::default(), lanes: Arc::default() }
     }
 }

@@ -127,6 +127,28 @@ async fn a_test_running_in_two_lost_leases_is_handed_on_as_poisoned() {
     }
 }
 
+/// B10: what the lost executor was doing stays visible on the run.
+#[tokio::test]
+async fn b10_the_log_names_the_test_the_try_and_the_step_that_a_lost_executor_was_at() {
+    let mut mesh = Mesh::start().await;
+    let run = mesh.trigger(2, v1::RunOptions::default()).await;
+    let mut executor = mesh.open_session(1).await;
+    let grants = executor.claim(5).await;
+    executor.renew(&[&grants[0]], &[1]).await.unwrap();
+    expire_sessions(&mesh).await;
+    let lost = wait_until(Duration::from_secs(10), "the loss", async || {
+        let events = mesh.events(&run.run_id).await;
+        let lost = events.into_iter().find_map(|event| match event.event {
+            Some(v1::run_event::Event::ShardLost(lost)) => Some(lost),
+            _ => None,
+        });
+        lost.ok_or("no loss in the log")
+    })
+    .await;
+    assert_eq!((lost.reason.as_str(), lost.executor.as_str()), ("EXECUTOR_LOST", "scripted"));
+    assert_eq!(lost.running, [crate::support::running_test(1)]);
+}
+
 #[tokio::test]
 async fn an_outage_reaps_nobody_for_one_lease_time() {
     let mut mesh = Mesh::start().await;

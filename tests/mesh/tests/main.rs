@@ -7,5 +7,7 @@ mod support;
 mod abort;
 mod admission;
 mod fault;
+mod generations;
 mod lifecycle;
+mod stop;
 mod watch;

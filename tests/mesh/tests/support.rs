@@ -32,7 +32,10 @@ impl Drop for Mesh {
 
 impl Mesh {
     pub(crate) async fn start() -> Self {
-        let schema = include_str!("../../../services/scheduler/migrations/0001_runs.sql");
+        let schema = concat!(
+            include_str!("../../../services/scheduler/migrations/0001_runs.sql"),
+            include_str!("../../../services/scheduler/migrations/0002_generations.sql"),
+        );
         let database = TestDatabase::create("mesh", schema, async |url: String| {
             gauntlet_scheduler::migrate(&url).await.map(|_| ()).map_err(anyhow::Error::from)
         })
@@ -104,7 +107,7 @@ impl Mesh {
         let request = v1::OpenSessionRequest {
             session_id: session_id.clone(),
             name: "scripted".into(),
-            protocol_version: 1,
+            protocol_version: 2,
             browsers: vec![v1::Browser::Chromium.into()],
             slots,
         };
@@ -186,6 +189,15 @@ impl Executor {
         grant: &v1::ShardGrant,
         kind: v1::CompletionKind,
     ) -> v1::CompletionResult {
+        self.complete_deferring(grant, kind, &[]).await
+    }
+
+    pub(crate) async fn complete_deferring(
+        &mut self,
+        grant: &v1::ShardGrant,
+        kind: v1::CompletionKind,
+        deferred: &[i32],
+    ) -> v1::CompletionResult {
         let completion = v1::ShardCompletion {
             run_id: grant.run_id.clone(),
             shard_index: grant.shard_index,
@@ -194,6 +206,7 @@ impl Executor {
             reported_count: i32::try_from(grant.tests.len()).unwrap(),
             failure_class: "BROWSER_LAUNCH".into(),
             message: String::new(),
+            deferred_ordinals: deferred.to_vec(),
         };
         let request = v1::CompleteShardsRequest {
             session_id: self.session_id.clone(),
@@ -212,7 +225,8 @@ impl Executor {
             run_id: grant.run_id.clone(),
             shard_index: grant.shard_index,
             epoch: grant.epoch,
-            running_ordinals: running.to_vec(),
+            running_ordinals: Vec::new(),
+            running: running.iter().copied().map(running_test).collect(),
         });
         let request = v1::RenewLeasesRequest {
             session_id: self.session_id.clone(),
@@ -221,6 +235,11 @@ impl Executor {
         };
         self.leases.renew_leases(request).await.map(tonic::Response::into_inner)
     }
+}
+
+/// A test in its second try, at its fourth step.
+pub(crate) fn running_test(ordinal: i32) -> v1::RunningTest {
+    v1::RunningTest { ordinal, attempt: 2, step_index: 3 }
 }
 
 /// Returns an id that nobody has.

@@ -33,6 +33,7 @@ pub(super) fn retry(run: &RunRow, generation: u32, shards: &[Vec<u32>]) -> Decis
         shard_count,
         next_shard_index: run.next_shard_index + shard_count,
         open_shard_count: shard_count,
+        started: false,
         stop_reason: None,
         finalizer_epoch: 0,
         finalizer: None,

@@ -89,6 +89,13 @@ pub(crate) struct OptionArgs {
     /// Limit of one attempt of a test, such as 30s or 2m; default 5m.
     #[arg(long, value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
+    /// Stop the run once so many tests have failed; without a number: one.
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "1",
+          value_parser = clap::value_parser!(i32).range(1..=100_000))]
+    pub(crate) fail_fast: Option<i32>,
+    /// Stop the run after this time, such as 30m; default: none.
+    #[arg(long, value_parser = duration)]
+    pub(crate) run_timeout: Option<Duration>,
     /// What an infrastructure failure of one shard does to the run.
     #[arg(long, value_enum, default_value_t = OnInfraFailure::Continue)]
     pub(crate) on_infra_failure: OnInfraFailure,
@@ -158,6 +165,8 @@ impl OptionArgs {
             on_infra_failure: v1::OnInfraFailure::from(self.on_infra_failure) as i32,
             dialog_policy: v1::DialogPolicy::from(self.dialogs) as i32,
             screenshots: v1::ScreenshotMode::OnFailure as i32,
+            stop_after_failures: self.fail_fast.unwrap_or(0),
+            run_timeout: self.run_timeout.map(wire_duration),
         }
     }
 }

@@ -61,7 +61,14 @@ fn describe(event: &Event) -> String {
             )
         }
         Event::ShardLost(event) => {
-            format!("shard {} lost on {}: {}", event.shard_index, event.executor, event.reason)
+            let running: Vec<String> = event.running.iter().map(running).collect();
+            let running = if running.is_empty() {
+                String::new()
+            } else {
+                format!(" while running {}", running.join(", "))
+            };
+            let (shard, executor) = (event.shard_index, &event.executor);
+            format!("shard {shard} lost on {executor}: {}{running}", event.reason)
         }
         Event::ShardDone(event) if event.failure_class.is_empty() => {
             format!("shard {} done, {} open", event.shard_index, event.open_shard_count)
@@ -72,7 +79,19 @@ fn describe(event: &Event) -> String {
                 event.shard_index, event.failure_class, event.open_shard_count
             )
         }
-        Event::Finalizing(event) => format!("finalizing (epoch {})", event.finalizer_epoch),
+        Event::Finalizing(event) => match event.stop_reason() {
+            v1::StopReason::Unspecified => {
+                format!("finalizing (epoch {})", event.finalizer_epoch)
+            }
+            reason => format!("stopped: {}", names::stop_reason(reason)),
+        },
+        Event::Retried(event) => {
+            format!(
+                "retried: {} in {}",
+                names::counted(event.test_count, "test"),
+                names::counted(event.shard_count, "shard")
+            )
+        }
         Event::Terminal(event) => {
             let state = names::state(event.state());
             let counts = event.verdict.as_ref().and_then(|verdict| verdict.counts.as_ref());
@@ -85,5 +104,12 @@ fn describe(event: &Event) -> String {
             }
             text
         }
+    }
+}
+
+fn running(test: &v1::RunningTest) -> String {
+    match test.step_index {
+        ..0 => format!("test {}", test.ordinal),
+        step => format!("test {} (attempt {}, step {step})", test.ordinal, test.attempt),
     }
 }

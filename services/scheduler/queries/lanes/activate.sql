@@ -1,8 +1,16 @@
--- A lane that was idle starts at the least virtual time of the busy ones, so that idleness earns no credit.
--- Locks the lane when it was idle.
+-- Lanes that were idle start at the least virtual time of the busy ones of their org, so that idleness earns no credit.
+-- Locks the idle ones among the named, in ascending id (lock order: lane before shard).
+WITH idle AS (
+    SELECT l.lane_id, l.org
+    FROM lanes AS l
+    WHERE l.lane_id = ANY($1::bigint[])
+      AND NOT EXISTS (SELECT 1 FROM shards AS s WHERE s.lane_id = l.lane_id AND s.state = 'QUEUED')
+    ORDER BY l.lane_id
+    FOR NO KEY UPDATE OF l
+)
 UPDATE lanes AS l
 SET pass = greatest(l.pass, coalesce(
     (SELECT min(b.pass) FROM lanes AS b
      WHERE b.org = l.org AND EXISTS (SELECT 1 FROM shards AS s WHERE s.lane_id = b.lane_id AND s.state = 'QUEUED')), l.pass))
-WHERE l.lane_id = $1
-  AND NOT EXISTS (SELECT 1 FROM shards AS s WHERE s.lane_id = l.lane_id AND s.state = 'QUEUED')
+FROM idle AS i
+WHERE l.lane_id = i.lane_id

@@ -1,8 +1,7 @@
--- Makes sure that a lane exists and returns it. Idempotent; a lane that exists is not locked.
-WITH made AS (
-    INSERT INTO lanes (org, environment) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING lane_id
+-- Makes sure that lanes and their orgs exist. Idempotent; a lane that exists is not locked.
+WITH wanted AS (
+    SELECT * FROM unnest($1::text[], $2::text[]) AS w (org, environment)
+), made AS (
+    INSERT INTO orgs (org) SELECT DISTINCT org FROM wanted ORDER BY org ON CONFLICT DO NOTHING
 )
-SELECT lane_id FROM made
-UNION ALL
-SELECT lane_id FROM lanes WHERE org = $1 AND environment = $2
-LIMIT 1
+INSERT INTO lanes (org, environment) SELECT org, environment FROM wanted ORDER BY org, environment ON CONFLICT DO NOTHING

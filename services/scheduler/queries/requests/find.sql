@@ -1,2 +1,2 @@
--- Reads an idempotent trigger. Locks nothing.
-SELECT payload_hash, run_id FROM trigger_requests WHERE request_id = $1
+-- Reads idempotent triggers. Locks nothing.
+SELECT request_id, payload_hash, run_id FROM trigger_requests WHERE request_id = ANY($1::uuid[])

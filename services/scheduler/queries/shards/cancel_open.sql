@@ -1,4 +1,4 @@
--- Takes every open shard of terminal runs out of play and raises its epoch: nothing of the old holder counts (C1).
+-- Takes every open shard of aborted, errored or stopped runs out of play and raises its epoch: nothing of the old holder counts (C1).
 -- The runs are locked by this transaction; their shards are locked in key order, like everywhere.
 WITH open AS (
     SELECT run_id, shard_index
@@ -8,6 +8,6 @@ WITH open AS (
     FOR NO KEY UPDATE
 )
 UPDATE shards AS s
-SET state = 'CANCELLED', epoch = s.epoch + 1, session_id = NULL, lease_id = NULL, running = '{}'
+SET state = 'CANCELLED', epoch = s.epoch + 1, session_id = NULL, lease_id = NULL, running = '{}', progress = '{}'
 FROM open AS o
 WHERE s.run_id = o.run_id AND s.shard_index = o.shard_index

@@ -1,6 +1,7 @@
--- Reads a lease of a session that it did not name, with all that a grant carries; one a beat, so that it fits in a message. Locks nothing; one statement, one snapshot.
+-- Reads a lease of a session that it did not name, with all that a grant carries; one a beat, so that it fits in a message.
+-- Locks nothing; one statement, one snapshot.
 SELECT s.session_id, s.run_id, s.shard_index, s.generation, s.epoch, s.lease_id, s.ordinals, s.test_ids,
-       s.revision_hashes, s.names, s.files, s.poisoned, s.infra_attempts, r.options
+       s.revision_hashes, s.names, s.files, s.poisoned, s.infra_attempts, r.options, r.traceparent
 FROM shards AS s
 JOIN runs AS r USING (run_id)
 WHERE s.state = 'LEASED' AND s.session_id = $1

@@ -9,6 +9,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gauntlet_core::protocol::RunState;
 use gauntlet_proto::{edge, v1};
+use gauntlet_runtime::Clock;
+use jiff::Timestamp;
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
@@ -57,7 +59,7 @@ pub(crate) fn page_key(
 
 /// Returns a run as the contract shows it. `offered` are the browsers of living executors.
 pub(crate) fn run(view: RunView, offered: &[String]) -> v1::Run {
-    let waiting_reason = waiting_reason(&view, offered);
+    let waiting_reason = waiting_reason(&view, offered, Clock::system().now());
     // The scheduler wrote these blobs itself; one it cannot read any more is shown as absent.
     let verdict = view.verdict.as_deref().and_then(|bytes| v1::Verdict::decode(bytes).ok());
     v1::Run {
@@ -90,7 +92,7 @@ fn without_values(mut options: v1::RunOptions) -> v1::RunOptions {
     options
 }
 
-fn waiting_reason(view: &RunView, offered: &[String]) -> String {
+fn waiting_reason(view: &RunView, offered: &[String], now: Timestamp) -> String {
     let waits = matches!(view.state, RunState::Queued | RunState::Running);
     if !waits || view.queued_browsers.is_empty() {
         return String::new();
@@ -98,8 +100,11 @@ fn waiting_reason(view: &RunView, offered: &[String]) -> String {
     if offered.is_empty() {
         return "no executor is connected".to_owned();
     }
-    match view.queued_browsers.iter().find(|browser| !offered.contains(browser)) {
-        Some(missing) => format!("no executor offers {missing}"),
+    if let Some(missing) = view.queued_browsers.iter().find(|b| !offered.contains(b)) {
+        return format!("no executor offers {missing}");
+    }
+    match view.claimable_at.filter(|at| *at > now) {
+        Some(at) => format!("backing off until {at:.0} after an infrastructure failure"),
         None => "waiting for a free executor slot".to_owned(),
     }
 }

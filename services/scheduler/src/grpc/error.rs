@@ -3,6 +3,7 @@
 use crate::admit::AdmitError;
 use crate::commit::CommitError;
 use crate::finalize::FinalizeError;
+use crate::retry::RetryError;
 use crate::store::StoreError;
 use gauntlet_core::RunId;
 use gauntlet_pg::{PgError, Retry};
@@ -44,6 +45,7 @@ pub(crate) fn store_reason(error: &StoreError) -> Reason {
             (Retry::WholeTransaction, _) => Reason::Conflict,
             (Retry::Never, _) => Reason::Internal,
         },
+        StoreError::NoSuchTests => Reason::TestNotFound,
         StoreError::Inconsistent { .. } | StoreError::Illegal(_) => Reason::Internal,
     }
 }
@@ -115,6 +117,7 @@ impl ToStatus for AdmitError {
     fn reason(&self) -> Reason {
         match self {
             Self::Store(error) => store_reason(error),
+            Self::Commit(error) => commit_reason(error),
             Self::NoSuchTest { .. } | Self::NothingSelected { .. } | Self::Draft { .. } => {
                 Reason::TestNotFound
             }
@@ -141,7 +144,38 @@ impl ToStatus for AdmitError {
             Self::RequestIdReused => {
                 d.violation("request_id", "was used with another payload");
             }
-            Self::Store(_) => {}
+            Self::Store(_) | Self::Commit(_) => {}
+        }
+    }
+}
+
+impl ToStatus for RetryError {
+    fn reason(&self) -> Reason {
+        match self {
+            Self::Store(error) => store_reason(error),
+            Self::Commit(error) => commit_reason(error),
+            Self::NoSuchRun(_) => Reason::RunNotFound,
+            Self::NoSuchTest { .. } => Reason::TestNotFound,
+            Self::NotTerminal { .. } => Reason::RunNotTerminal,
+        }
+    }
+
+    fn details(&self, d: &mut Details) {
+        match self {
+            Self::NoSuchRun(run_id) => {
+                d.resource("run", format!("runs/{run_id}"));
+            }
+            Self::NoSuchTest { run_id, ordinal } => {
+                d.resource("test", format!("runs/{run_id}/tests/{ordinal}"));
+            }
+            Self::NotTerminal { run_id, state } => {
+                d.metadata("state", state).precondition(
+                    "RUN",
+                    format!("runs/{run_id}"),
+                    "is not terminal",
+                );
+            }
+            Self::Store(_) | Self::Commit(_) => {}
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::Handlers;
 use super::runs::run_id;
 use gauntlet_core::limits::POLL_TIMEOUT_MAX;
-use gauntlet_core::protocol::VerdictState;
+use gauntlet_core::protocol::{StopReason, VerdictState};
 use gauntlet_core::{ReplicaId, RunId};
 use gauntlet_proto::edge::{self, Violations};
 use gauntlet_proto::v1::{self, finalization_service_server::FinalizationService};
@@ -61,6 +61,30 @@ impl FinalizationService for Handlers {
             finalizer_epoch: i64::from(epoch),
         });
         Ok(Response::new(v1::RenewFinalizationsResponse { renewed: renewed.collect() }))
+    }
+
+    async fn stop_run(
+        &self,
+        request: Request<v1::StopRunRequest>,
+    ) -> Result<Response<v1::StopRunResponse>, Status> {
+        let request = request.into_inner();
+        let run_id = run_id(&request.run_id)?;
+        let reason = match request.reason() {
+            v1::StopReason::FailFast => Some(StopReason::FailFast),
+            v1::StopReason::Deadline => Some(StopReason::Deadline),
+            v1::StopReason::Unspecified => None,
+        };
+        let generation = u32::try_from(request.generation);
+        let mut violations = Violations::default();
+        violations.check(generation.is_ok(), "generation", "must not be negative");
+        violations.check(reason.is_some(), "reason", "must be set to a known value");
+        violations.finish().map_err(|v| invalid_fields(&v))?;
+        let (Ok(generation), Some(reason)) = (generation, reason) else {
+            return Ok(Response::new(v1::StopRunResponse::default()));
+        };
+        let stopped = self.finalizations.stop(run_id, generation, reason).await;
+        let stopped = stopped.map_err(|error| status(&error))?;
+        Ok(Response::new(v1::StopRunResponse { stopped }))
     }
 
     async fn close_run(

@@ -11,8 +11,9 @@ use crate::store::rows::{epoch, epoch_column, ordinals, signed, unsigned};
 use crate::store::sessions::{Held, NewSession};
 use gauntlet_core::limits::{
     BEAT_INTERVAL, EXECUTOR_SLOTS_MAX, LEASE_TTL, POLL_TIMEOUT_MAX, PROTOCOL_VERSION,
+    PROTOCOL_VERSION_MIN, SHARD_TESTS_MAX, SHARD_WORKERS_MAX,
 };
-use gauntlet_core::protocol::{Command, Completion, Outcome};
+use gauntlet_core::protocol::{Command, Completion, Outcome, Running};
 use gauntlet_core::{RunId, SessionId};
 use gauntlet_proto::edge::{self, Violations, wire_duration};
 use gauntlet_proto::v1::{self, lease_service_server::LeaseService};
@@ -29,7 +30,8 @@ impl LeaseService for Handlers {
         request: Request<v1::OpenSessionRequest>,
     ) -> Result<Response<v1::OpenSessionResponse>, Status> {
         let request = request.into_inner();
-        if u32::try_from(request.protocol_version) != Ok(PROTOCOL_VERSION) {
+        let spoken = PROTOCOL_VERSION_MIN..=PROTOCOL_VERSION;
+        if !u32::try_from(request.protocol_version).is_ok_and(|version| spoken.contains(&version)) {
             return Err(status(&CallError::ProtocolUnsupported(request.protocol_version)));
         }
         let new = new_session(&request)?;
@@ -65,7 +67,7 @@ impl LeaseService for Handlers {
             Claimer { session, free_slots: free, slots: offer.slots, browsers: offer.browsers };
         let timeout = timeout.unwrap_or_default().min(POLL_TIMEOUT_MAX);
         let grants = tokio::select! {
-            grants = self.claims.poll(claimer, timeout) => grants,
+            grants = self.dispatcher.poll(claimer, timeout) => grants,
             () = self.lifecycle.draining() => return Err(draining()),
         };
         Ok(Response::new(v1::ClaimShardsResponse { grants: messages(grants) }))
@@ -146,11 +148,7 @@ impl Handlers {
         let result = match applied {
             Applied::NotFound => v1::CompletionResult::LeaseLost,
             Applied::Decided { outcome, .. } => {
-                if let Outcome::Counted { elected: Some(claim), .. } = &outcome
-                    && let Some(replica) = claim.replica
-                {
-                    self.finalizations.deliver(replica, run_id, claim.epoch).await;
-                }
+                self.finalizations.deliver_elected(run_id, &outcome);
                 completion_result(&outcome)
             }
         };
@@ -173,6 +171,10 @@ fn completion_result(outcome: &Outcome) -> v1::CompletionResult {
         | Outcome::Unchanged
         | Outcome::Granted
         | Outcome::FinalizerElected(_)
+        | Outcome::Stopped { .. }
+        | Outcome::Retried
+        | Outcome::AlreadyRetried
+        | Outcome::NotTerminal(_)
         | Outcome::AlreadyClosed
         | Outcome::AlreadyAborted
         | Outcome::AlreadyTerminal(_)
@@ -184,7 +186,13 @@ fn completion(item: &v1::ShardCompletion, violations: &mut Violations) -> Option
     let run_id = violations.take(edge::uuid("completions.run_id", &item.run_id))?;
     let reported_count = unsigned(item.reported_count);
     let completion = match item.kind() {
-        v1::CompletionKind::Done => Some(Completion::Done { reported_count }),
+        v1::CompletionKind::Done => {
+            let few = item.deferred_ordinals.len() <= SHARD_TESTS_MAX as usize;
+            let rule = format!("at most {SHARD_TESTS_MAX}");
+            violations.check(few, "completions.deferred_ordinals", rule);
+            let deferred = ordinals(item.deferred_ordinals.clone());
+            Some(Completion::Done { reported_count, deferred })
+        }
         v1::CompletionKind::Failed => {
             if !item.message.is_empty() {
                 let message: String = item.message.chars().take(MESSAGE_CHARS_MAX).collect();
@@ -239,12 +247,28 @@ fn held(leases: &[v1::HeldLease]) -> Result<Vec<Held>, Status> {
             run_id: RunId(run_id),
             shard_index: unsigned(lease.shard_index),
             epoch: epoch(lease.epoch),
-            running: ordinals(lease.running_ordinals.clone()),
+            running: running(lease),
         })
     });
     let held = held.collect();
     violations.finish().map_err(|v| invalid_fields(&v))?;
     Ok(held)
+}
+
+/// Returns the running tests of a lease; an executor of version 1 names their ordinals only.
+fn running(lease: &v1::HeldLease) -> Vec<Running> {
+    let known = lease.running.iter().map(|test| Running {
+        ordinal: unsigned(test.ordinal),
+        attempt: unsigned(test.attempt),
+        step: u32::try_from(test.step_index).ok(),
+    });
+    let named = lease.running_ordinals.iter().map(|ordinal| Running {
+        ordinal: unsigned(*ordinal),
+        attempt: 0,
+        step: None,
+    });
+    let named = named.filter(|_| lease.running.is_empty());
+    known.chain(named).take(SHARD_WORKERS_MAX as usize).collect()
 }
 
 fn session_id(text: &str) -> Result<SessionId, Status> {

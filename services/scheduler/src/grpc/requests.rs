@@ -1,12 +1,15 @@
 //! Checks of `TriggerRun`: every malformed field is named, all at once.
 
 use crate::admit::{NewRunRequest, Selection};
+use crate::retry::RetryRequest;
+use gauntlet_core::RunId;
 use gauntlet_core::limits::{
-    LISTED_TESTS_MAX, RUN_SHARDS_MAX, SHARD_WORKERS_MAX, TEST_RETRIES_MAX, TEST_TIMEOUT_MAX,
+    LISTED_TESTS_MAX, RUN_SHARDS_MAX, RUN_TESTS_MAX, RUN_TIMEOUT_MAX, SHARD_WORKERS_MAX,
+    TEST_RETRIES_MAX, TEST_TIMEOUT_MAX,
 };
 use gauntlet_proto::edge::{self, Violations};
 use gauntlet_proto::{FieldViolation, v1};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 const NAME_CHARS_MAX: usize = 128;
@@ -60,6 +63,30 @@ pub(crate) fn trigger_run(
         selection,
         options,
         trigger,
+        traceparent: String::new(),
+    })
+}
+
+/// Turns a request into tests to run again.
+pub(crate) fn retry_run(request: v1::RetryRunRequest) -> Result<RetryRequest, Vec<FieldViolation>> {
+    let mut violations = Violations::default();
+    let run_id = violations.take(edge::uuid("run_id", &request.run_id));
+    let generation = u32::try_from(request.generation).unwrap_or(0);
+    violations.check(generation > 0, "generation", "must be 1 or more");
+    let known = request.ordinals.iter().all(|ordinal| *ordinal >= 0);
+    violations.check(known, "ordinals", "must not be negative");
+    let ordinals: BTreeSet<u32> = request.ordinals.iter().map(|o| o.unsigned_abs()).collect();
+    let rule = format!("must have 1 to {RUN_TESTS_MAX} items");
+    violations.check((1..=RUN_TESTS_MAX).contains(&ordinals.len()), "ordinals", rule);
+    let shards = u32::try_from(request.shards).unwrap_or(u32::MAX);
+    let rule = format!("must be between 0 and {RUN_SHARDS_MAX}");
+    violations.check(shards <= RUN_SHARDS_MAX, "shards", rule);
+    violations.finish()?;
+    Ok(RetryRequest {
+        run_id: RunId(run_id.unwrap_or_default()),
+        generation,
+        ordinals: ordinals.into_iter().collect(),
+        shards: (shards > 0).then_some(shards),
     })
 }
 
@@ -102,6 +129,16 @@ fn check_options(options: &v1::RunOptions, violations: &mut Violations) {
         check_url("options.base_url", &options.base_url, violations);
     }
     check_variables("options.variables", &options.variables, violations);
+    let failures = options.stop_after_failures;
+    let failures_max = u32::try_from(RUN_TESTS_MAX).unwrap_or(u32::MAX);
+    let rule = number(failures_max);
+    violations.check(within(failures, failures_max), "options.stop_after_failures", rule);
+    if let Some(timeout) = &options.run_timeout {
+        let timeout = violations.take(edge::duration("options.run_timeout", timeout));
+        let range = Duration::from_secs(1)..=RUN_TIMEOUT_MAX;
+        let ok = timeout.is_none_or(|timeout| range.contains(&timeout));
+        violations.check(ok, "options.run_timeout", "must be between 1 s and 7 days");
+    }
     if let Some(timeout) = &options.test_timeout {
         let timeout = violations.take(edge::duration("options.test_timeout", timeout));
         let range = Duration::from_secs(1)..=TEST_TIMEOUT_MAX;

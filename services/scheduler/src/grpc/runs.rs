@@ -3,9 +3,9 @@
 use super::convert::{self, page_key, page_token};
 use super::error::CallError;
 use super::{Handlers, catalog, requests, watch};
-use crate::admit;
 use crate::events::wire_state;
 use crate::store::apply::Applied;
+use crate::{admit, retry};
 use gauntlet_core::RunId;
 use gauntlet_core::protocol::{Command, Outcome, RunState};
 use gauntlet_proto::edge;
@@ -53,7 +53,8 @@ impl SchedulerService for Handlers {
         request: Request<v1::TriggerRunRequest>,
     ) -> Result<Response<v1::TriggerRunResponse>, Status> {
         let new = requests::trigger_run(request.into_inner()).map_err(|v| invalid_fields(&v))?;
-        let run_id = admit::admit(&self.store, &self.wake, new).await.map_err(|e| status(&e))?;
+        let run_id =
+            admit::admit(&self.store, &self.dispatcher, new).await.map_err(|e| status(&e))?;
         let run = Some(self.run(run_id).await?);
         Ok(Response::new(v1::TriggerRunResponse { run }))
     }
@@ -85,6 +86,16 @@ impl SchedulerService for Handlers {
         request: Request<v1::AbortRunRequest>,
     ) -> Result<Response<v1::AbortRunResponse>, Status> {
         self.abort_run(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn retry_run(
+        &self,
+        request: Request<v1::RetryRunRequest>,
+    ) -> Result<Response<v1::RetryRunResponse>, Status> {
+        let retry = requests::retry_run(request.into_inner()).map_err(|v| invalid_fields(&v))?;
+        let run_id = retry.run_id;
+        retry::retry(&self.store, &self.committer, retry).await.map_err(|e| status(&e))?;
+        Ok(Response::new(v1::RetryRunResponse { run: Some(self.run(run_id).await?) }))
     }
 
     type WatchRunStream =
@@ -190,7 +201,7 @@ impl Handlers {
         Ok(v1::ListPlannedTestsResponse { tests, next_page_token })
     }
 
-    /// Aborts: the row first, then the hint. A hint that is lost costs one beat, never the abort (C3).
+    /// Aborts: the row first; the commit loop hints to executors.
     async fn abort_run(
         &self,
         request: v1::AbortRunRequest,
@@ -201,15 +212,11 @@ impl Handlers {
         let reason = if reason.is_empty() { "aborted by request".to_owned() } else { reason };
         let applied = self.committer.commit(run_id, None, Command::Abort { reason }).await;
         let applied = applied.map_err(|error| status(&CallError::Commit(error)))?;
-        let Applied::Decided { outcome, revision } = applied else {
+        let Applied::Decided { outcome, .. } = applied else {
             return Err(status(&CallError::NoSuchRun(run_id)));
         };
         if let Outcome::AlreadyTerminal(state) = outcome {
             return Err(status(&CallError::RunTerminal { run_id, state: state.name() }));
-        }
-        if outcome == Outcome::Closed {
-            let revision = i64::try_from(revision).unwrap_or(i64::MAX);
-            self.bus.publish(self.bus.hint(run_id.0, revision)).await;
         }
         Ok(v1::AbortRunResponse { run: Some(self.run(run_id).await?) })
     }

@@ -1,12 +1,18 @@
-//! Admission: a planned run becomes rows, in one transaction.
+//! Admission: planned runs become rows, as many as gathered, with one statement per table.
+//!
+//! Locks: the request ids that others use at the same time, then idle lanes in ascending id. All else is new rows.
 
-use super::rows::signed;
+use super::rows::{Quoted, array_literal, signed};
 use super::{Store, StoreError, sql};
-use crate::events::{self, NewEvent};
 use gauntlet_core::{RunId, TestId};
-use gauntlet_pg::{Transaction, Tx};
+use gauntlet_pg::Tx;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
+
+/// Lanes remembered at most; beyond that the cache starts over.
+const LANES_MAX: usize = 10_000;
 
 /// A test as planned: the snapshot that the run keeps (A4).
 #[derive(Debug, Clone)]
@@ -26,7 +32,9 @@ pub(crate) struct NewRun {
     pub(crate) environment: String,
     pub(crate) options: Vec<u8>,
     pub(crate) trigger: Vec<u8>,
+    pub(crate) traceparent: String,
     pub(crate) on_infra_failure: &'static str,
+    pub(crate) run_timeout_s: Option<f64>,
     pub(crate) browser: &'static str,
     pub(crate) workers: u32,
     pub(crate) tests: Vec<SelectedTest>,
@@ -36,7 +44,7 @@ pub(crate) struct NewRun {
 }
 
 /// What an admission came to.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Admitted {
     /// The run is new.
     New,
@@ -46,113 +54,213 @@ pub(crate) enum Admitted {
     Reused,
 }
 
-impl Transaction for NewRun {
-    const LABEL: &'static str = "admit_run";
-    type Output = Admitted;
-    type Error = StoreError;
-
-    async fn run(&self, tx: &Tx<'_>) -> Result<Admitted, StoreError> {
-        if let Some((request_id, hash)) = &self.request {
-            let params: [&(dyn gauntlet_pg::ToSql + Sync); 3] = [request_id, hash, &self.run_id.0];
-            if tx.query_opt(sql::REQUESTS_INSERT, &params).await?.is_none() {
-                return repeated(tx, request_id, hash).await;
-            }
-        }
-        let lane_id = self.lane(tx).await?;
-        self.insert(tx, lane_id).await?;
-        let (tests, shards) = (self.test_count(), self.shard_count());
-        events::append(tx, &[NewEvent::admitted(self.run_id, tests, shards)]).await?;
-        Ok(Admitted::New)
-    }
-}
-
-async fn repeated(tx: &Tx<'_>, request_id: &Uuid, hash: &[u8]) -> Result<Admitted, StoreError> {
-    let row = tx.query_one(sql::REQUESTS_FIND, &[request_id]).await?;
-    let same = row.get::<_, &[u8]>("payload_hash") == hash;
-    Ok(if same { Admitted::Repeated(RunId(row.get("run_id"))) } else { Admitted::Reused })
-}
-
 impl NewRun {
     pub(crate) fn test_count(&self) -> i32 {
         i32::try_from(self.tests.len()).unwrap_or(i32::MAX)
     }
 
-    fn shard_count(&self) -> i32 {
+    pub(crate) fn shard_count(&self) -> i32 {
         i32::try_from(self.shards.len()).unwrap_or(i32::MAX)
     }
 
-    async fn lane(&self, tx: &Tx<'_>) -> Result<i64, StoreError> {
-        let environment = format!("{}/{}", self.project, self.environment);
-        tx.execute(sql::LANES_ENSURE_ORG, &[&self.org]).await?;
-        let mut lane = tx.query_opt(sql::LANES_ENSURE, &[&self.org, &environment]).await?;
-        if lane.is_none() {
-            // Another admission made it since this statement's snapshot; the next one sees it.
-            lane = tx.query_opt(sql::LANES_ENSURE, &[&self.org, &environment]).await?;
+    fn lane(&self) -> Lane {
+        (self.org.clone(), format!("{}/{}", self.project, self.environment))
+    }
+}
+
+/// Admits what was not admitted before; one answer for each, in order.
+pub(super) async fn admit(
+    tx: &Tx<'_>,
+    store: &Store,
+    runs: &[Arc<NewRun>],
+) -> Result<Vec<Admitted>, StoreError> {
+    let admitted = settle_requests(tx, runs).await?;
+    let new: Vec<&NewRun> = runs
+        .iter()
+        .zip(&admitted)
+        .filter(|(_, admitted)| **admitted == Admitted::New)
+        .map(|(run, _)| run.as_ref())
+        .collect();
+    if !new.is_empty() {
+        let lanes = store.lanes.ensure(tx, &new).await?;
+        let ids: Vec<i64> = lanes.values().copied().collect::<BTreeSet<_>>().into_iter().collect();
+        tx.execute(sql::LANES_ACTIVATE, &[&ids]).await?;
+        insert_runs(tx, &new).await?;
+        insert_shards(tx, &new, &lanes).await?;
+    }
+    Ok(admitted)
+}
+
+async fn settle_requests(tx: &Tx<'_>, runs: &[Arc<NewRun>]) -> Result<Vec<Admitted>, StoreError> {
+    let asked: Vec<(&Uuid, &[u8], Uuid)> = runs
+        .iter()
+        .filter_map(|run| {
+            run.request.as_ref().map(|(id, hash)| (id, hash.as_slice(), run.run_id.0))
+        })
+        .collect();
+    if asked.is_empty() {
+        return Ok(vec![Admitted::New; runs.len()]);
+    }
+    let ids: Vec<Uuid> = asked.iter().map(|(id, ..)| **id).collect();
+    let hashes: Vec<&[u8]> = asked.iter().map(|(_, hash, _)| *hash).collect();
+    let run_ids: Vec<Uuid> = asked.iter().map(|(.., run)| *run).collect();
+    let inserted = tx.query(sql::REQUESTS_INSERT, &[&ids, &hashes, &run_ids]).await?;
+    let inserted: HashSet<Uuid> = inserted.iter().map(|row| row.get("run_id")).collect();
+    let earlier = if inserted.len() == asked.len() {
+        HashMap::new()
+    } else {
+        requests(&tx.query(sql::REQUESTS_FIND, &[&ids]).await?)
+    };
+    let settle = |run: &Arc<NewRun>| match &run.request {
+        Some((id, hash)) if !inserted.contains(&run.run_id.0) => {
+            earlier.get(id).map_or(Admitted::Reused, |earlier| repeated(earlier, hash))
         }
+        Some(_) | None => Admitted::New,
+    };
+    Ok(runs.iter().map(settle).collect())
+}
+
+type Earlier = (Vec<u8>, RunId);
+
+fn requests(rows: &[gauntlet_pg::Row]) -> HashMap<Uuid, Earlier> {
+    let entry = |row: &gauntlet_pg::Row| {
+        (row.get("request_id"), (row.get("payload_hash"), RunId(row.get("run_id"))))
+    };
+    rows.iter().map(entry).collect()
+}
+
+fn repeated((hash, run_id): &Earlier, asked: &[u8]) -> Admitted {
+    if hash == asked { Admitted::Repeated(*run_id) } else { Admitted::Reused }
+}
+
+async fn insert_runs(tx: &Tx<'_>, runs: &[&NewRun]) -> Result<(), StoreError> {
+    macro_rules! column {
+        ($run:ident => $value:expr) => {
+            runs.iter().map(|$run| $value).collect::<Vec<_>>()
+        };
+    }
+    tx.execute(
+        sql::RUNS_INSERT,
+        &[
+            &column!(run => run.run_id.0),
+            &column!(run => run.project.as_str()),
+            &column!(run => run.environment.as_str()),
+            &column!(run => run.options.as_slice()),
+            &column!(run => run.trigger.as_slice()),
+            &column!(run => run.traceparent.as_str()),
+            &column!(run => run.test_count()),
+            &column!(run => run.shard_count()),
+            &column!(run => run.on_infra_failure),
+            &column!(run => run.run_timeout_s),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+async fn insert_shards(
+    tx: &Tx<'_>,
+    runs: &[&NewRun],
+    lanes: &HashMap<Lane, i64>,
+) -> Result<(), StoreError> {
+    let mut rows = Vec::new();
+    for run in runs {
+        let lane = lanes.get(&run.lane()).copied();
         let lane = lane.ok_or(StoreError::Inconsistent { table: "lanes", column: "lane_id" })?;
-        let lane_id: i64 = lane.get("lane_id");
-        tx.execute(sql::LANES_ACTIVATE, &[&lane_id]).await?;
-        Ok(lane_id)
+        for (index, range) in (0_i32..).zip(&run.shards) {
+            let tests = range.start as usize..range.end as usize;
+            rows.push((*run, index, lane, range.clone(), &run.tests[tests]));
+        }
+    }
+    macro_rules! column {
+        ($pattern:pat => $value:expr) => {
+            rows.iter().map(|$pattern| $value).collect::<Vec<_>>()
+        };
+    }
+    tx.execute(
+        sql::SHARDS_INSERT,
+        &[
+            &column!((run, ..) => run.run_id.0),
+            &column!((_, index, ..) => *index),
+            &column!((_, _, lane, ..) => *lane),
+            &column!((run, ..) => run.browser),
+            &column!((run, ..) => signed(run.workers)),
+            &column!((_, _, _, range, _) => array_literal(range.clone())),
+            &column!((.., tests) => array_literal(tests.iter().map(|t| t.test_id.0))),
+            &column!((.., tests) => array_literal(tests.iter().map(|t| Bytea(&t.revision_hash)))),
+            &column!((.., tests) => array_literal(tests.iter().map(|t| Quoted(&t.name)))),
+            &column!((.., tests) => array_literal(tests.iter().map(|t| Quoted(&t.file)))),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Bytes as an element of an array literal.
+struct Bytea<'a>(&'a [u8]);
+
+impl std::fmt::Display for Bytea<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "\"\\\\x{}\"", crate::grants::hex(self.0))
+    }
+}
+
+/// Org and "project/environment".
+type Lane = (String, String);
+
+/// Ids of lanes, which never change.
+#[derive(Default)]
+pub(crate) struct LaneCache(Mutex<HashMap<Lane, i64>>);
+
+impl LaneCache {
+    /// Returns the lanes of the runs; makes those that are not there. Lanes that this transaction made are remembered only
+    /// when they are met again: it may be rolled back.
+    async fn ensure(
+        &self,
+        tx: &Tx<'_>,
+        runs: &[&NewRun],
+    ) -> Result<HashMap<Lane, i64>, StoreError> {
+        let wanted: BTreeSet<Lane> = runs.iter().map(|run| run.lane()).collect();
+        let known = self.known(&wanted);
+        if known.len() == wanted.len() {
+            return Ok(known);
+        }
+        let (orgs, environments): (Vec<&str>, Vec<&str>) =
+            wanted.iter().map(|(org, environment)| (org.as_str(), environment.as_str())).unzip();
+        let made = tx.execute(sql::LANES_ENSURE, &[&orgs, &environments]).await?;
+        let rows = tx.query(sql::LANES_FIND, &[&orgs, &environments]).await?;
+        let lane =
+            |row: &gauntlet_pg::Row| ((row.get("org"), row.get("environment")), row.get("lane_id"));
+        let found: HashMap<Lane, i64> = rows.iter().map(lane).collect();
+        if made == 0 {
+            self.remember(&found);
+        }
+        Ok(found)
     }
 
-    async fn insert(&self, tx: &Tx<'_>, lane_id: i64) -> Result<(), StoreError> {
-        tx.execute(
-            sql::RUNS_INSERT,
-            &[
-                &self.run_id.0,
-                &self.project,
-                &self.environment,
-                &self.options,
-                &self.trigger,
-                &self.test_count(),
-                &self.shard_count(),
-                &self.on_infra_failure,
-            ],
-        )
-        .await?;
-        let firsts: Vec<i32> = self.shards.iter().map(|s| signed(s.start)).collect();
-        let counts: Vec<i32> = self.shards.iter().map(|s| signed(s.end - s.start)).collect();
-        let test_ids: Vec<Uuid> = self.tests.iter().map(|t| t.test_id.0).collect();
-        let hashes: Vec<&[u8]> = self.tests.iter().map(|t| t.revision_hash.as_slice()).collect();
-        let names: Vec<&str> = self.tests.iter().map(|t| t.name.as_str()).collect();
-        let files: Vec<&str> = self.tests.iter().map(|t| t.file.as_str()).collect();
-        tx.execute(
-            sql::SHARDS_INSERT,
-            &[
-                &self.run_id.0,
-                &lane_id,
-                &self.browser,
-                &signed(self.workers),
-                &firsts,
-                &counts,
-                &test_ids,
-                &hashes,
-                &names,
-                &files,
-            ],
-        )
-        .await?;
-        Ok(())
+    fn known(&self, wanted: &BTreeSet<Lane>) -> HashMap<Lane, i64> {
+        let cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        wanted.iter().filter_map(|lane| Some((lane.clone(), *cache.get(lane)?))).collect()
+    }
+
+    fn remember(&self, found: &HashMap<Lane, i64>) {
+        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if cache.len() + found.len() > LANES_MAX {
+            cache.clear();
+        }
+        cache.extend(found.iter().map(|(lane, id)| (lane.clone(), *id)));
     }
 }
 
 impl Store {
-    /// Admits a planned run. Repeatable by its request id.
-    pub(crate) async fn admit(&self, run: &NewRun) -> Result<Admitted, StoreError> {
-        self.pool.transact(run).await
-    }
-
     /// Returns what an earlier request with this id admitted, if there was one.
     pub(crate) async fn find_request(
         &self,
         request_id: Uuid,
         hash: &[u8],
     ) -> Result<Option<Admitted>, StoreError> {
-        let row = self.pool.read().query_opt(sql::REQUESTS_FIND, &[&request_id]).await?;
-        Ok(row.map(|row| {
-            let same = row.get::<_, &[u8]>("payload_hash") == hash;
-            if same { Admitted::Repeated(RunId(row.get("run_id"))) } else { Admitted::Reused }
-        }))
+        let rows = self.pool.read().query(sql::REQUESTS_FIND, &[&vec![request_id]]).await?;
+        Ok(requests(&rows).get(&request_id).map(|earlier| repeated(earlier, hash)))
     }
 
     /// Forgets requests older than 24 hours.

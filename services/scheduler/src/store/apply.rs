@@ -8,7 +8,7 @@ use super::rows::{LockedRun, array_literal, epoch_column, locked_run, locked_sha
 use super::{Store, StoreError, sql};
 use crate::events::{self, Context, NewEvent};
 use gauntlet_core::limits::LEASE_TTL;
-use gauntlet_core::protocol::{Command, Event, Outcome, ShardRow, decide};
+use gauntlet_core::protocol::{Command, Event, NewShard, Outcome, ShardRow, StopReason, decide};
 use gauntlet_core::{RunId, SessionId};
 use gauntlet_pg::{Transaction, Tx};
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,6 +35,8 @@ pub(crate) enum Applied {
         outcome: Outcome,
         /// Revision of the run after it.
         revision: u64,
+        /// Whether it took open shards out of play: their holders are told to renew.
+        cancelled: bool,
     },
     /// There is no such run or shard.
     NotFound,
@@ -67,7 +69,10 @@ struct Rows {
     dirty_runs: BTreeSet<RunId>,
     dirty_shards: BTreeMap<(RunId, u32), Duration>,
     cancelled: BTreeSet<RunId>,
-    events: Vec<(RunId, u64, Event)>,
+    /// With the generation each is of.
+    new_shards: Vec<(RunId, u32, NewShard)>,
+    /// With the generation and revision of each.
+    events: Vec<(RunId, u32, u64, Event)>,
 }
 
 impl Rows {
@@ -102,20 +107,28 @@ impl Rows {
             run.row = row;
             self.dirty_runs.insert(item.run_id);
         }
-        if matches!(decision.outcome, Outcome::Closed) && item.verdict.is_some() {
-            run.verdict.clone_from(&item.verdict);
+        match decision.outcome {
+            Outcome::Closed if item.verdict.is_some() => run.verdict.clone_from(&item.verdict),
+            // The verdict of the generation before stays in the log.
+            Outcome::Retried => run.verdict = None,
+            _ => {}
         }
+        let generation = run.row.generation;
         let revision = run.row.revision;
         if let (Some(key), Some(row)) = (key, decision.shard) {
             self.shards.insert(key, row);
             self.dirty_shards.insert(key, decision.requeue_delay);
         }
-        if decision.cancel_open_shards {
+        let cancelled = decision.cancel_open_shards;
+        if cancelled {
             self.cancelled.insert(item.run_id);
         }
+        let new_shards = decision.new_shards.into_iter();
+        self.new_shards.extend(new_shards.map(|new| (item.run_id, generation, new)));
         let revisions = first_revision..;
-        self.events.extend(revisions.zip(decision.events).map(|(r, e)| (item.run_id, r, e)));
-        Ok(Applied::Decided { outcome: decision.outcome, revision })
+        let events = revisions.zip(decision.events);
+        self.events.extend(events.map(|(r, e)| (item.run_id, generation, r, e)));
+        Ok(Applied::Decided { outcome: decision.outcome, revision, cancelled })
     }
 
     async fn write(&self, tx: &Tx<'_>, store: &Store) -> Result<(), StoreError> {
@@ -125,21 +138,23 @@ impl Rows {
             let run_ids: Vec<Uuid> = self.cancelled.iter().map(|run| run.0).collect();
             tx.execute(sql::SHARDS_CANCEL_OPEN, &[&run_ids]).await?;
         }
+        self.insert_shards(tx).await?;
         if self.events.is_empty() {
             return Ok(());
         }
         let sessions: BTreeSet<SessionId> =
-            self.events.iter().filter_map(|(_, _, event)| events::session_of(event)).collect();
+            self.events.iter().filter_map(|(.., event)| events::session_of(event)).collect();
         let names = store.session_names(tx, &sessions).await?;
-        let new = self.events.iter().filter_map(|(run_id, revision, event)| {
+        let new = self.events.iter().filter_map(|(run_id, generation, revision, event)| {
             let run = self.runs.get(run_id)?;
             let context = Context {
                 names: &names,
                 test_count: run.test_count,
                 trigger: &run.trigger,
+                traceparent: &run.traceparent,
                 verdict: run.verdict.as_deref(),
             };
-            Some(NewEvent::of(*run_id, run.row.generation, *revision, event, &context))
+            Some(NewEvent::of(*run_id, *generation, *revision, event, &context))
         });
         events::append(tx, &new.collect::<Vec<_>>()).await
     }
@@ -168,7 +183,6 @@ impl Rows {
                 &column!((_, row, _) => epoch_column(row.announced)),
                 &column!((_, row, _) => row.session.map(|session| session.0)),
                 &column!((_, row, _) => signed(row.infra_attempts)),
-                &column!((_, row, _) => array_literal(&row.running)),
                 &column!((_, row, _) => array_literal(&row.suspects)),
                 &column!((_, row, _) => array_literal(&row.poisoned)),
                 &column!((_, row, _) => signed(row.reported_count)),
@@ -178,6 +192,34 @@ impl Rows {
         )
         .await?;
         Ok(())
+    }
+
+    async fn insert_shards(&self, tx: &Tx<'_>) -> Result<(), StoreError> {
+        let rows = &self.new_shards;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        macro_rules! column {
+            ($pattern:pat => $value:expr) => {
+                rows.iter().map(|$pattern| $value).collect::<Vec<_>>()
+            };
+        }
+        let inserted = tx
+            .execute(
+                sql::SHARDS_INSERT_AGAIN,
+                &[
+                    &column!((run, ..) => run.0),
+                    &column!((.., new) => signed(new.index)),
+                    &column!((_, generation, _) => signed(*generation)),
+                    &column!((.., new) => array_literal(&new.ordinals)),
+                    &column!((.., new) => new.avoid.map(|session| session.0)),
+                    &column!((.., new) => signed(new.deferrals)),
+                ],
+            )
+            .await?;
+        // Somebody named tests that the run never had: nothing of this is written.
+        let all = usize::try_from(inserted) == Ok(rows.len());
+        if all { Ok(()) } else { Err(StoreError::NoSuchTests) }
     }
 
     async fn write_runs(&self, tx: &Tx<'_>) -> Result<(), StoreError> {
@@ -197,13 +239,18 @@ impl Rows {
                 &column!((id, _) => *id),
                 &column!((_, run) => run.row.state.name()),
                 &column!((_, run) => i64::try_from(run.row.revision).unwrap_or(i64::MAX)),
+                &column!((_, run) => signed(run.row.generation)),
+                &column!((_, run) => signed(run.row.shard_count)),
+                &column!((_, run) => signed(run.row.next_shard_index)),
                 &column!((_, run) => signed(run.row.open_shard_count)),
+                &column!((_, run) => run.row.stop_reason.map(StopReason::name)),
                 &column!((_, run) => signed(run.row.finalizer_epoch)),
                 &column!((_, run) => run.row.finalizer.map(|replica| replica.0)),
                 &column!((_, run) => run.row.digest.clone()),
                 &column!((_, run) => run.row.reason.clone()),
                 &column!((_, run) => run.verdict.clone()),
                 &LEASE_TTL.as_secs_f64(),
+                &column!((_, run) => run.row.started),
             ],
         )
         .await?;

@@ -1,15 +1,14 @@
 //! The claim: shards to sessions, fairest lane first.
 //!
-//! Lock order: lane → shard, never the run: all that the claim tests is on the shard row. A crash after the commit loses
-//! only the reply; the grant turns up as unnamed at the session's next beat and costs no attempt.
+//! Lock order: lane → shard, never the run: all that the claim tests is on the shard row.
 
 use super::rows::{signed, unsigned};
-use super::{Store, StoreError, sql};
+use super::{StoreError, sql};
 use crate::grants::{Grant, grant_of};
 use gauntlet_core::limits::SHARD_TESTS_MAX;
 use gauntlet_core::{LeaseId, RunId, SessionId};
-use gauntlet_pg::{Transaction, Tx};
-use std::collections::BTreeMap;
+use gauntlet_pg::Tx;
+use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 /// Lanes looked at in one claim.
@@ -40,61 +39,52 @@ pub(crate) struct Candidate {
     pub(crate) browser: String,
     pub(crate) workers: u32,
     pub(crate) test_count: u32,
+    /// Session that shall not get it.
+    pub(crate) avoid: Option<SessionId>,
 }
 
-/// Grants what the claimers can take. `lease_ids` are fresh random ids, used in order; one for each possible grant.
-struct ClaimShards<'a> {
-    claimers: &'a [Claimer],
-    browsers: Vec<String>,
+/// Grants what the claimers can take. `announce` says whether this transaction puts a run's grants into its log.
+pub(super) async fn claim(
+    tx: &Tx<'_>,
+    claimers: &[Claimer],
+    announce: impl Fn(RunId) -> bool,
     fresh_lease_id: fn() -> LeaseId,
-}
-
-impl Transaction for ClaimShards<'_> {
-    const LABEL: &'static str = "claim_shards";
-    type Output = Vec<Grant>;
-    type Error = StoreError;
-
-    async fn run(&self, tx: &Tx<'_>) -> Result<Vec<Grant>, StoreError> {
-        let mut claimers = self.claimers.to_vec();
-        let mut room = BTreeMap::new();
-        let mut assigned = Vec::new();
-        for lane in tx.query(sql::LANES_LOCK_NEXT, &[&self.browsers, &CLAIM_LANES_MAX]).await? {
-            if claimers.iter().all(|c| c.free_slots == 0) {
-                break;
-            }
-            let lane_id: i64 = lane.get("lane_id");
-            let params: [&(dyn gauntlet_pg::ToSql + Sync); 3] =
-                [&lane_id, &self.browsers, &CLAIM_SHARDS_MAX];
-            let rows = tx.query(sql::SHARDS_LOCK_CLAIMABLE, &params).await?;
-            let candidates: Vec<Candidate> = rows.iter().map(candidate_of).collect();
-            let taken = assign(&mut claimers, &mut room, &candidates);
-            let tests: u32 = taken.iter().map(|(c, _)| c.test_count).sum();
-            if tests > 0 {
-                let cost = f64::from(tests) * TEST_ESTIMATE_S;
-                tx.execute(sql::LANES_ADVANCE, &[&lane_id, &cost]).await?;
-            }
-            assigned.extend(taken);
+) -> Result<Vec<Grant>, StoreError> {
+    let mut claimers = claimers.to_vec();
+    let browsers: BTreeSet<String> =
+        claimers.iter().flat_map(|c| c.browsers.iter().cloned()).collect();
+    let browsers: Vec<String> = browsers.into_iter().collect();
+    let mut carried_tests = BTreeMap::new();
+    let mut assigned = Vec::new();
+    for lane in tx.query(sql::LANES_LOCK_NEXT, &[&browsers, &CLAIM_LANES_MAX]).await? {
+        if claimers.iter().all(|c| c.free_slots == 0) {
+            break;
         }
-        self.grant(tx, &assigned).await
-    }
-}
-
-impl ClaimShards<'_> {
-    async fn grant(
-        &self,
-        tx: &Tx<'_>,
-        assigned: &[(Candidate, SessionId)],
-    ) -> Result<Vec<Grant>, StoreError> {
-        if assigned.is_empty() {
-            return Ok(Vec::new());
+        let lane_id: i64 = lane.get("lane_id");
+        let params: [&(dyn gauntlet_pg::ToSql + Sync); 3] =
+            [&lane_id, &browsers, &CLAIM_SHARDS_MAX];
+        let rows = tx.query(sql::SHARDS_LOCK_CLAIMABLE, &params).await?;
+        let candidates: Vec<Candidate> = rows.iter().map(candidate_of).collect();
+        let taken = assign(&mut claimers, &mut carried_tests, &candidates);
+        let tests: u32 = taken.iter().map(|(c, _)| c.test_count).sum();
+        if tests > 0 {
+            let cost = f64::from(tests) * TEST_ESTIMATE_S;
+            tx.execute(sql::LANES_ADVANCE, &[&lane_id, &cost]).await?;
         }
-        let runs: Vec<Uuid> = assigned.iter().map(|(c, _)| c.run_id.0).collect();
-        let indexes: Vec<i32> = assigned.iter().map(|(c, _)| signed(c.shard_index)).collect();
-        let sessions: Vec<Uuid> = assigned.iter().map(|(_, session)| session.0).collect();
-        let leases: Vec<Uuid> = assigned.iter().map(|_| (self.fresh_lease_id)().0).collect();
-        let rows = tx.query(sql::SHARDS_GRANT, &[&runs, &indexes, &sessions, &leases]).await?;
-        rows.iter().map(grant_of).collect()
+        assigned.extend(taken);
     }
+    if assigned.is_empty() {
+        return Ok(Vec::new());
+    }
+    let runs: Vec<Uuid> = assigned.iter().map(|(c, _)| c.run_id.0).collect();
+    let indexes: Vec<i32> = assigned.iter().map(|(c, _)| signed(c.shard_index)).collect();
+    let sessions: Vec<Uuid> = assigned.iter().map(|(_, session)| session.0).collect();
+    let leases: Vec<Uuid> = assigned.iter().map(|_| fresh_lease_id().0).collect();
+    let announced: Vec<bool> = assigned.iter().map(|(c, _)| announce(c.run_id)).collect();
+    let params: [&(dyn gauntlet_pg::ToSql + Sync); 5] =
+        [&runs, &indexes, &sessions, &leases, &announced];
+    let rows = tx.query(sql::SHARDS_GRANT, &params).await?;
+    rows.iter().map(grant_of).collect()
 }
 
 fn candidate_of(row: &gauntlet_pg::Row) -> Candidate {
@@ -104,6 +94,7 @@ fn candidate_of(row: &gauntlet_pg::Row) -> Candidate {
         browser: row.get("browser"),
         workers: unsigned(row.get("workers")),
         test_count: unsigned(row.get("test_count")),
+        avoid: row.get::<_, Option<Uuid>>("avoid_session").map(SessionId),
     }
 }
 
@@ -118,6 +109,7 @@ fn assign(
         let fits = |c: &&mut Claimer| {
             let carried = carried_tests.get(&c.session).copied().unwrap_or(0);
             c.browsers.contains(&candidate.browser)
+                && candidate.avoid != Some(c.session)
                 && c.free_slots >= candidate.workers.min(c.slots)
                 && c.free_slots > 0
                 && carried + candidate.test_count <= CLAIM_TESTS_MAX
@@ -131,21 +123,6 @@ fn assign(
     assigned
 }
 
-impl Store {
-    /// Grants shards to waiting sessions; empty when there is nothing for them.
-    pub(crate) async fn claim_shards(
-        &self,
-        claimers: &[Claimer],
-        fresh_lease_id: fn() -> LeaseId,
-    ) -> Result<Vec<Grant>, StoreError> {
-        let mut browsers: Vec<String> =
-            claimers.iter().flat_map(|c| c.browsers.iter().cloned()).collect();
-        browsers.sort();
-        browsers.dedup();
-        self.pool.transact(&ClaimShards { claimers, browsers, fresh_lease_id }).await
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,7 +134,8 @@ mod tests {
 
     fn candidate(shard_index: u32, browser: &str, workers: u32) -> Candidate {
         let run_id = RunId(Uuid::from_u128(9));
-        Candidate { run_id, shard_index, browser: browser.into(), workers, test_count: 1 }
+        let browser = browser.into();
+        Candidate { run_id, shard_index, browser, workers, test_count: 1, avoid: None }
     }
 
     #[test]
@@ -174,6 +152,15 @@ mod tests {
         let mut claimers = [claimer(1, 4)];
         let assigned = assign(&mut claimers, &mut BTreeMap::new(), &[candidate(0, "webkit", 1)]);
         assert!(assigned.is_empty());
+    }
+
+    #[test]
+    fn a_deferred_shard_goes_to_another_session() {
+        let mut claimers = [claimer(1, 4), claimer(2, 1)];
+        let avoid = Some(claimers[0].session);
+        let deferred = [Candidate { avoid, ..candidate(0, "chromium", 1) }];
+        let assigned = assign(&mut claimers, &mut BTreeMap::new(), &deferred);
+        assert_eq!(assigned[0].1, claimers[1].session);
     }
 
     #[test]

@@ -2,13 +2,16 @@
 
 use super::rows::{epoch, signed, unsigned};
 use super::{Store, StoreError, sql};
+use crate::events::wire_stop_reason;
 use crate::grants::hex;
-use gauntlet_core::protocol::RunState;
+use gauntlet_core::limits::LEASE_TTL;
+use gauntlet_core::protocol::{RunState, StopReason};
 use gauntlet_core::{LeaseEpoch, ReplicaId, RunId};
 use gauntlet_pg::Row;
 use gauntlet_proto::{edge, v1};
 use jiff::Timestamp;
 use prost::Message as _;
+use std::collections::HashMap;
 use uuid::Uuid;
 
 /// A run as people see it.
@@ -32,6 +35,8 @@ pub(crate) struct RunView {
     pub(crate) finished_at: Option<Timestamp>,
     /// Browsers that queued shards wait for.
     pub(crate) queued_browsers: Vec<String>,
+    /// When the next queued shard may be granted.
+    pub(crate) claimable_at: Option<Timestamp>,
 }
 
 /// An event of the feed and where it stands.
@@ -69,6 +74,7 @@ fn view_of(row: &Row) -> Result<RunView, StoreError> {
         started_at: row.get("started_at"),
         finished_at: row.get("finished_at"),
         queued_browsers: row.get::<_, Option<Vec<String>>>("queued_browsers").unwrap_or_default(),
+        claimable_at: row.get("claimable_at"),
     })
 }
 
@@ -85,6 +91,36 @@ fn lease_of(row: &Row) -> LeaseKey {
         shard_index: unsigned(row.get("shard_index")),
         epoch: epoch(row.get("epoch")),
     }
+}
+
+fn summary_of(row: &Row) -> v1::ShardSummary {
+    v1::ShardSummary {
+        shard_index: row.get("shard_index"),
+        ordinals: row.get("ordinals"),
+        reported_count: row.get("reported_count"),
+        failure_class: row.get::<_, Option<String>>("failure_class").unwrap_or_default(),
+        cancelled: row.get("cancelled"),
+    }
+}
+
+fn claim_of(row: &Row, shards: Vec<v1::ShardSummary>) -> Result<v1::FinalizationClaim, StoreError> {
+    let stop_reason = match row.get::<_, Option<&str>>("stop_reason") {
+        None => None,
+        Some(name) => Some(
+            StopReason::from_name(name)
+                .ok_or(StoreError::Inconsistent { table: "runs", column: "stop_reason" })?,
+        ),
+    };
+    Ok(v1::FinalizationClaim {
+        run_id: RunId(row.get("run_id")).to_string(),
+        generation: row.get("generation"),
+        finalizer_epoch: i64::from(row.get::<_, i32>("finalizer_epoch")),
+        test_count: row.get("test_count"),
+        shards,
+        lease_ttl: Some(edge::wire_duration(LEASE_TTL)),
+        stop_reason: wire_stop_reason(stop_reason).into(),
+        traceparent: row.get("traceparent"),
+    })
 }
 
 fn count(limit: usize) -> i64 {
@@ -167,21 +203,54 @@ impl Store {
         rows.iter().map(entry).collect()
     }
 
-    /// Returns what a finalizer needs of a run's shards.
-    pub(crate) async fn shard_summaries(
+    /// Returns what finalizers need of the runs that they hold.
+    pub(crate) async fn describe_claims(
+        &self,
+        claims: &[(RunId, u32)],
+    ) -> Result<Vec<v1::FinalizationClaim>, StoreError> {
+        let run_ids: Vec<Uuid> = claims.iter().map(|(run, _)| run.0).collect();
+        let runs = self.pool.read().query(sql::RUNS_FIND_CLAIMED, &[&run_ids]).await?;
+        let held = |row: &&Row| {
+            let key = (RunId(row.get("run_id")), unsigned(row.get("finalizer_epoch")));
+            claims.contains(&key)
+        };
+        let runs: Vec<&Row> = runs.iter().filter(held).collect();
+        let run_ids: Vec<Uuid> = runs.iter().map(|row| row.get("run_id")).collect();
+        let generations: Vec<i32> = runs.iter().map(|row| row.get("generation")).collect();
+        let shards =
+            self.pool.read().query(sql::SHARDS_SUMMARIES, &[&run_ids, &generations]).await?;
+        let mut summaries: HashMap<Uuid, Vec<v1::ShardSummary>> = HashMap::new();
+        for row in &shards {
+            summaries.entry(row.get("run_id")).or_default().push(summary_of(row));
+        }
+        let claim = |row: &&Row| {
+            let run_id: Uuid = row.get("run_id");
+            claim_of(row, summaries.remove(&run_id).unwrap_or_default())
+        };
+        runs.iter().map(claim).collect()
+    }
+
+    /// Returns open runs past their deadline, with the generation seen.
+    pub(crate) async fn list_overdue_runs(
+        &self,
+        limit: usize,
+    ) -> Result<Vec<(RunId, u32)>, StoreError> {
+        let params: [&(dyn gauntlet_pg::ToSql + Sync); 1] = [&count(limit)];
+        let rows = self.pool.read().query(sql::RUNS_LIST_OVERDUE, &params).await?;
+        let key = |row: &Row| (RunId(row.get("run_id")), unsigned(row.get("generation")));
+        Ok(rows.iter().map(key).collect())
+    }
+
+    /// Returns the options of a run as resolved at admission, and how many tests it planned.
+    pub(crate) async fn find_options(
         &self,
         run_id: RunId,
-        generation: i32,
-    ) -> Result<Vec<v1::ShardSummary>, StoreError> {
-        let rows = self.pool.read().query(sql::SHARDS_SUMMARIES, &[&run_id.0, &generation]).await?;
-        let summary = |row: &Row| v1::ShardSummary {
-            shard_index: row.get("shard_index"),
-            ordinals: row.get("ordinals"),
-            reported_count: row.get("reported_count"),
-            failure_class: row.get::<_, Option<String>>("failure_class").unwrap_or_default(),
-            cancelled: row.get("cancelled"),
-        };
-        Ok(rows.iter().map(summary).collect())
+    ) -> Result<Option<(v1::RunOptions, u32)>, StoreError> {
+        let row = self.pool.read().query_opt(sql::RUNS_FIND_OPTIONS, &[&run_id.0]).await?;
+        let Some(row) = row else { return Ok(None) };
+        let bad = StoreError::Inconsistent { table: "runs", column: "options" };
+        let options = v1::RunOptions::decode(row.get::<_, &[u8]>("options")).map_err(|_| bad)?;
+        Ok(Some((options, unsigned(row.get("test_count")))))
     }
 
     /// Returns runs that wait for a finalizer.

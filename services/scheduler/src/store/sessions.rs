@@ -4,6 +4,7 @@ use super::rows::{array_literal, epoch, epoch_column, signed, unsigned};
 use super::{Store, StoreError, sql};
 use crate::grants::{Grant, grant_of};
 use gauntlet_core::limits::{BEAT_INTERVAL, LEASE_TTL};
+use gauntlet_core::protocol::Running;
 use gauntlet_core::{LeaseEpoch, RunId, SessionId};
 use gauntlet_pg::{Transaction, Tx};
 use jiff::Timestamp;
@@ -52,7 +53,7 @@ pub(crate) struct Held {
     pub(crate) run_id: RunId,
     pub(crate) shard_index: u32,
     pub(crate) epoch: LeaseEpoch,
-    pub(crate) running: Vec<u32>,
+    pub(crate) running: Vec<Running>,
 }
 
 /// What became of a named lease.
@@ -90,12 +91,17 @@ impl Transaction for RenewSession<'_> {
         let runs: Vec<Uuid> = self.held.iter().map(|h| h.run_id.0).collect();
         let indexes: Vec<i32> = self.held.iter().map(|h| signed(h.shard_index)).collect();
         let epochs: Vec<i64> = self.held.iter().map(|h| epoch_column(h.epoch)).collect();
-        let running: Vec<String> = self.held.iter().map(|h| array_literal(&h.running)).collect();
+        let running = self.held.iter().map(|h| array_literal(h.running.iter().map(|t| t.ordinal)));
+        let running: Vec<String> = running.collect();
+        let progress = self.held.iter().map(|h| array_literal(h.running.iter().flat_map(progress)));
+        let progress: Vec<String> = progress.collect();
         let leases = if self.held.is_empty() {
             Vec::new()
         } else {
-            tx.query(sql::SHARDS_BEAT, &[&self.session.0, &runs, &indexes, &epochs, &running])
-                .await?
+            let session = &self.session.0;
+            let params: [&(dyn gauntlet_pg::ToSql + Sync); 6] =
+                [session, &runs, &indexes, &epochs, &running, &progress];
+            tx.query(sql::SHARDS_BEAT, &params).await?
         };
         let unnamed = tx
             .query(sql::SHARDS_LIST_UNNAMED, &[&self.session.0, &runs, &indexes, &epochs])
@@ -106,6 +112,11 @@ impl Transaction for RenewSession<'_> {
             unnamed: unnamed.iter().map(grant_of).collect::<Result<_, _>>()?,
         }))
     }
+}
+
+/// Returns the attempt and the step of a running test, as the column keeps them.
+fn progress(test: &Running) -> [i64; 2] {
+    [i64::from(test.attempt), test.step.map_or(-1, i64::from)]
 }
 
 fn renewed_of(row: &gauntlet_pg::Row) -> Renewed {

@@ -1,2 +1,0 @@
--- Makes sure that an org exists. Idempotent.
-INSERT INTO orgs (org) VALUES ($1) ON CONFLICT DO NOTHING
