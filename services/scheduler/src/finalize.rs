@@ -122,13 +122,14 @@ impl Finalizations {
         self.mailboxes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the results process with the least to fetch, for the command that may elect it.
+    /// Returns a results process that waits now, or will at once, with the least to fetch, for the command that may elect it.
     pub(crate) fn waiting(&self) -> Option<ReplicaId> {
         let mailboxes = self.lock();
         let open = mailboxes
             .iter()
             .filter(|(_, mailbox)| mailbox.is_attended() && mailbox.elected.len() < ELECTED_MAX);
-        open.min_by_key(|(_, mailbox)| mailbox.elected.len()).map(|(replica, _)| *replica)
+        let order = |mailbox: &Mailbox| (mailbox.waiting_polls == 0, mailbox.elected.len());
+        open.min_by_key(|(_, mailbox)| order(mailbox)).map(|(replica, _)| *replica)
     }
 
     /// Puts the election of a committed command, if it made one, where the elected fetches it.

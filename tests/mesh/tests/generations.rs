@@ -5,12 +5,12 @@ use gauntlet_proto::v1::{self, CompletionKind, CompletionResult, RunState};
 use gauntlet_rpc::{Reason, reason_of};
 
 /// Runs a run of `tests` tests in one shard to its verdict.
-async fn finished(mesh: &mut Mesh, tests: usize, state: RunState) -> v1::Run {
+async fn finished(mesh: &mut Mesh, replica: &str, tests: usize, state: RunState) -> v1::Run {
     let run = mesh.trigger(tests, v1::RunOptions::default()).await;
     let mut executor = mesh.open_session(4).await;
     let grants = executor.claim(5).await;
     executor.complete(&grants[0], CompletionKind::Done).await;
-    let claim = mesh.claim_finalization(&fresh_id()).await.unwrap();
+    let claim = mesh.claim_finalization(replica).await.unwrap();
     mesh.close(&claim, state, 'a').await.unwrap();
     mesh.run(&run.run_id).await
 }
@@ -27,7 +27,8 @@ fn retry(run: &v1::Run, ordinals: &[i32]) -> v1::RetryRunRequest {
 #[tokio::test]
 async fn a10_a_partial_retry_is_a_generation_with_its_own_shards_verdict_and_terminal_event() {
     let mut mesh = Mesh::start().await;
-    let run = finished(&mut mesh, 6, RunState::Failed).await;
+    let replica = fresh_id();
+    let run = finished(&mut mesh, &replica, 6, RunState::Failed).await;
     let again = mesh.scheduler.retry_run(retry(&run, &[5, 1, 3, 1])).await.unwrap().into_inner();
     let again = again.run.unwrap();
     assert_eq!((again.generation, again.state(), again.shard_count), (2, RunState::Queued, 2));
@@ -49,7 +50,7 @@ async fn a10_a_partial_retry_is_a_generation_with_its_own_shards_verdict_and_ter
     for grant in &grants {
         executor.complete(grant, CompletionKind::Done).await;
     }
-    let claim = mesh.claim_finalization(&fresh_id()).await.unwrap();
+    let claim = mesh.claim_finalization(&replica).await.unwrap();
     assert_eq!((claim.generation, claim.finalizer_epoch, claim.test_count), (2, 1, 6));
     assert_eq!(claim.shards.len(), 2, "only the shards of the generation");
     mesh.close(&claim, RunState::Passed, 'b').await.unwrap();

@@ -67,7 +67,6 @@ statements! {
     TESTS_SELECT_BY_ID = "tests/select_by_id",
     TESTS_SELECT_BY_TAG = "tests/select_by_tag",
     TESTS_UPSERT = "tests/upsert",
-    TICKS_TOUCH = "ticks/touch",
 }
 
 #[cfg(test)]
