@@ -17,6 +17,7 @@ use crate::{
     slots::Slots,
 };
 use gauntlet_bus::{Bus, Signal};
+use gauntlet_core::ids::SessionId;
 use gauntlet_proto::v1::{self, executor_service_server::ExecutorServiceServer};
 use gauntlet_rpc::{Bound, EndpointError, ServeError, Server, limited};
 use gauntlet_runtime::{Clock, Exit, Lifecycle};
@@ -24,10 +25,11 @@ use std::{
     fmt,
     net::SocketAddr,
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
 };
+use tokio::sync::watch;
 
 /// What differs between production and tests.
 pub struct Deps {
@@ -87,7 +89,7 @@ pub(crate) struct Executor {
     pub(crate) clock: Clock,
     pub(crate) fault: Fault,
     pub(crate) orphans_killed_total: AtomicU32,
-    session: Mutex<Option<Arc<Session>>>,
+    session: watch::Sender<Option<Arc<Session>>>,
 }
 
 impl fmt::Debug for Executor {
@@ -99,11 +101,23 @@ impl fmt::Debug for Executor {
 impl Executor {
     /// Returns the present session; the last one while none is open.
     pub(crate) fn session(&self) -> Option<Arc<Session>> {
-        self.session.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.session.borrow().clone()
     }
 
     pub(crate) fn enter(&self, session: &Arc<Session>) {
-        *self.session.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(session));
+        self.session.send_replace(Some(Arc::clone(session)));
+    }
+}
+
+/// Watches the sessions of one executor.
+#[derive(Clone, Debug)]
+pub struct Sessions(watch::Receiver<Option<Arc<Session>>>);
+
+impl Sessions {
+    /// Returns the id of the present session, which the scheduler has opened; the last one while none is open.
+    #[must_use]
+    pub fn id(&self) -> Option<SessionId> {
+        self.0.borrow().as_ref().map(|session| session.id)
     }
 }
 
@@ -137,7 +151,7 @@ impl App {
             clock: deps.clock,
             fault: config.fault.clone(),
             orphans_killed_total: AtomicU32::new(0),
-            session: Mutex::default(),
+            session: watch::Sender::new(None),
             config,
         });
         let lifecycle = Arc::new(OnceLock::new());
@@ -156,6 +170,13 @@ impl App {
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.bound.addr()
+    }
+
+    /// Returns what tells the executor's own sessions apart from those of others with its name, such as one that crashed and
+    /// has not been reaped.
+    #[must_use]
+    pub fn sessions(&self) -> Sessions {
+        Sessions(self.executor.session.subscribe())
     }
 
     /// Runs until `lifecycle` drains, and stops within the grace. Several executors of one process get a child each, so

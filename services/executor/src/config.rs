@@ -42,7 +42,7 @@ pub struct Args {
     /// The driver, instead of looking for it.
     #[arg(long, env = "GAUNTLET_EXECUTOR_CHROMEDRIVER")]
     pub chromedriver: Option<PathBuf>,
-    /// Command that supervises a browser, one word each time it is given; this program's `supervise --` when not set.
+    /// Command that supervises a browser, one word each time it is given; this program's `supervise` when not set.
     #[arg(
         long,
         env = "GAUNTLET_EXECUTOR_SUPERVISOR",
@@ -166,7 +166,7 @@ impl Args {
 }
 
 fn default_supervisor() -> std::io::Result<Vec<OsString>> {
-    Ok(vec![std::env::current_exe()?.into(), "supervise".into(), "--".into()])
+    Ok(vec![std::env::current_exe()?.into(), "supervise".into()])
 }
 
 #[cfg(test)]
@@ -190,8 +190,8 @@ mod tests {
     #[test]
     fn the_supervisor_is_this_program_unless_given() {
         let config = Program::parse_from(["x"]).args.config().unwrap();
-        assert_eq!(config.browsers.supervisor[1..], ["supervise", "--"]);
-        let config = Program::parse_from(["x", "--supervisor", "/bin/sup", "--supervisor", "--"]);
-        assert_eq!(config.args.config().unwrap().browsers.supervisor, ["/bin/sup", "--"]);
+        assert_eq!(config.browsers.supervisor[1..], ["supervise"]);
+        let config = Program::parse_from(["x", "--supervisor", "/bin/sup", "--supervisor", "-v"]);
+        assert_eq!(config.args.config().unwrap().browsers.supervisor, ["/bin/sup", "-v"]);
     }
 }

@@ -38,7 +38,7 @@ mod shard;
 mod slots;
 mod tests_of_shard;
 
-pub use app::{App, BuildError, Deps};
+pub use app::{App, BuildError, Deps, Sessions};
 pub use browsers::RealBrowsers;
 pub use cancel::{Stop, StopReason};
 pub use config::{Args, BrowserPaths, Config, ConfigError};

@@ -72,6 +72,7 @@ async fn b1_a_lost_session_kills_everything_and_a_new_one_is_opened() {
     stage.mesh.until("the new session works", |s| !s.completions.is_empty()).await;
     stage.mesh.set(|s| {
         assert_ne!(s.sessions[0], s.sessions[1]);
+        assert_eq!(stage.sessions.id().map(|id| id.to_string()), s.sessions.last().cloned());
         assert_eq!(s.completions[0].shard_index, 1);
     });
     assert_eq!(stage.stop().await, Exit::Clean);

@@ -26,6 +26,7 @@ struct Stage {
     scripts: Scripts,
     lifecycle: Lifecycle,
     running: JoinHandle<Exit>,
+    sessions: gauntlet_executor::Sessions,
     grpc: ExecutorServiceClient<Peer>,
     bus: Bus,
 }
@@ -73,9 +74,18 @@ impl Stage {
         let deps = Deps { runner, bus: bus.clone(), clock: Clock::system() };
         let app = App::build(config, deps).await.unwrap();
         let peer = Peer::connect_lazy(&format!("http://{}", app.addr())).unwrap();
+        let sessions = app.sessions();
         #[expect(clippy::disallowed_methods, reason = "the test owns and awaits this task")]
         let running = tokio::spawn(app.run(lifecycle.clone()));
-        Self { mesh, scripts, lifecycle, running, grpc: ExecutorServiceClient::new(peer), bus }
+        Self {
+            mesh,
+            scripts,
+            lifecycle,
+            running,
+            sessions,
+            grpc: ExecutorServiceClient::new(peer),
+            bus,
+        }
     }
 
     /// Drains and waits for the end; nothing may be left.

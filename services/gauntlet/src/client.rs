@@ -172,18 +172,6 @@ impl Mesh {
             }
         }
     }
-
-    /// Returns how many executors have a session.
-    pub(crate) async fn executor_count(&self) -> Result<usize, Failure> {
-        let reply = self
-            .call(
-                "cannot list executors",
-                v1::ListExecutorsRequest {},
-                |mut mesh, request| async move { mesh.scheduler.list_executors(request).await },
-            )
-            .await?;
-        Ok(reply.executors.len())
-    }
 }
 
 fn present(run: Option<v1::Run>) -> Result<v1::Run, Failure> {

@@ -26,7 +26,6 @@ mod up;
 
 use clap::{CommandFactory as _, FromArgMatches as _, parser::ValueSource};
 use gauntlet_runtime::Exit;
-use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// Runs the program with the arguments of the process.
@@ -36,17 +35,9 @@ pub fn main() -> ExitCode {
     // The supervisor must work when everything else does not: no parser, no async runtime.
     match args.split_first() {
         Some((command, order)) if command == "supervise" => {
-            gauntlet_browser::supervise_main(order_of(order).iter().cloned())
+            gauntlet_browser::supervise_main(order.iter().cloned())
         }
         _ => gauntlet_runtime::main(program),
-    }
-}
-
-/// Executors call `supervise -- --remove FOLDER -- PROGRAM`; the order begins after the first dashes.
-fn order_of(args: &[OsString]) -> &[OsString] {
-    match args {
-        [dashes, flag, ..] if dashes == "--" && flag == "--remove" => &args[1..],
-        _ => args,
     }
 }
 
@@ -70,19 +61,5 @@ async fn program() -> anyhow::Result<Exit> {
             output::error(&failure.to_string());
             Ok(failure.exit())
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dashes_before_an_order_are_the_callers() {
-        let args = |text: &str| text.split(' ').map(OsString::from).collect::<Vec<_>>();
-        let order = args("--remove /tmp/p -- driver --port=0");
-        assert_eq!(order_of(&args("-- --remove /tmp/p -- driver --port=0")), order);
-        assert_eq!(order_of(&order), order);
-        assert_eq!(order_of(&args("-- driver")), args("-- driver"));
     }
 }

@@ -10,7 +10,7 @@ use crate::{migrations, partitions};
 use gauntlet_core::ReplicaId;
 use gauntlet_pg::{PgError, Pool, SchemaError, latest_version};
 use gauntlet_rpc::{Bound, EndpointError, Peer, ServeError, Server};
-use gauntlet_runtime::{Lifecycle, ids};
+use gauntlet_runtime::{Clock, Lifecycle, ids};
 use std::io;
 use std::net::SocketAddr;
 
@@ -61,7 +61,7 @@ impl App {
         let store = Store::new(pool);
         let ensured: Result<(), StoreError> = store.ensure_partitions().await;
         ensured.map_err(|error| BuildError::Partitions(error.into()))?;
-        let artifacts = Artifacts::open(&config.artifacts_dir).await;
+        let artifacts = Artifacts::open(&config.artifacts_dir, &Clock::system()).await;
         let artifacts = artifacts.map_err(BuildError::Artifacts)?;
         let scheduler = Peer::connect_lazy(&config.scheduler).map_err(BuildError::Endpoint)?;
         let handlers = Handlers::new(store.clone(), artifacts, lifecycle.clone());

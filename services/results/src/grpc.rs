@@ -7,6 +7,7 @@ mod results;
 pub(crate) mod wire;
 
 use crate::artifacts::Artifacts;
+use crate::ingest::Ingest;
 use crate::store::Store;
 use gauntlet_proto::v1::ingest_service_server::IngestServiceServer;
 use gauntlet_proto::v1::results_service_server::ResultsServiceServer;
@@ -21,13 +22,15 @@ pub(crate) const SERVICES: [&str; 2] = ["gauntlet.v1.IngestService", "gauntlet.v
 #[derive(Clone)]
 pub(crate) struct Handlers {
     store: Store,
+    ingest: Ingest,
     artifacts: Artifacts,
     lifecycle: Lifecycle,
 }
 
 impl Handlers {
     pub(crate) fn new(store: Store, artifacts: Artifacts, lifecycle: Lifecycle) -> Self {
-        Self { store, artifacts, lifecycle }
+        let ingest = Ingest::start(store.clone(), &lifecycle);
+        Self { store, ingest, artifacts, lifecycle }
     }
 
     /// Mounts every service.

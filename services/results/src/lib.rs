@@ -11,8 +11,10 @@ mod app;
 mod artifacts;
 mod config;
 mod finalize;
+mod fit;
 mod follow;
 mod grpc;
+mod ingest;
 mod partitions;
 mod seal;
 mod store;
@@ -25,7 +27,7 @@ pub use config::{Args, Config, ConfigError};
 use gauntlet_pg::{Runner, SchemaError};
 
 fn migrations() -> Result<Runner, SchemaError> {
-    gauntlet_pg::migrations!("0001_attempts")
+    gauntlet_pg::migrations!("0001_attempts", "0002_artifact_budgets")
 }
 
 /// Brings the schema `results` of the database to this program's version; returns how many migrations were applied.

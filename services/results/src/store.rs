@@ -2,19 +2,19 @@
 //!
 //! Lock order: the generation's advisory lock (shared for reports, exclusive for a seal) → the shard's fence.
 
+mod artifacts;
 mod ingest;
 mod reads;
 mod seals;
 pub(crate) mod sql;
 
-#[cfg(test)]
-pub(crate) use ingest::Opened;
-pub(crate) use ingest::{Fence, NewAttempt, ReportOutcome};
+pub(crate) use ingest::{Done, Entered, Entry, Fence, KnownTest, NewAttempt};
 pub(crate) use reads::{Page, PageRequest};
 pub(crate) use seals::Cursor;
 
 use gauntlet_core::RunId;
 use gauntlet_pg::{PgError, Pool};
+use std::sync::Arc;
 use tokio::sync::broadcast;
 
 /// Partitions are made from this many days ago …
@@ -25,11 +25,11 @@ const PARTITION_DAYS_AHEAD: i32 = 14;
 const CHANGES_BUFFERED_MAX: usize = 1_024;
 
 /// What a store command can fail with.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum StoreError {
     /// Postgres failed.
     #[error("the store failed")]
-    Pg(#[source] PgError),
+    Pg(#[source] Arc<PgError>),
     /// A row that this program cannot have written.
     #[error("table {table} has an impossible {column}")]
     Inconsistent {
@@ -42,7 +42,7 @@ pub(crate) enum StoreError {
 
 impl From<PgError> for StoreError {
     fn from(error: PgError) -> Self {
-        Self::Pg(error)
+        Self::Pg(Arc::new(error))
     }
 }
 

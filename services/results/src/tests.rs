@@ -1,18 +1,22 @@
 //! Promises of the store on a real Postgres.
 
+use crate::ingest::Ingest;
 use crate::seal::Rest;
-use crate::store::{Fence, NewAttempt, Opened, PageRequest, ReportOutcome, Store, sql};
+use crate::store::{Done, Entered, Fence, KnownTest, NewAttempt, PageRequest, Store, sql};
 use gauntlet_core::RunId;
 use gauntlet_core::verdict::TestOutcome;
 use gauntlet_pg::{PgConfig, Pool, prepare_all};
 use gauntlet_proto::v1;
-use gauntlet_runtime::ids;
+use gauntlet_runtime::{Lifecycle, ids};
 use gauntlet_testkit::TestDatabase;
 use prost::Message as _;
 use std::collections::BTreeSet;
 
+mod batches;
+
 struct World {
     store: Store,
+    ingest: Ingest,
     pool: Pool,
     run_id: RunId,
     _database: TestDatabase,
@@ -20,7 +24,10 @@ struct World {
 
 impl World {
     async fn start() -> Self {
-        let schema = include_str!("../migrations/0001_attempts.sql");
+        let schema = concat!(
+            include_str!("../migrations/0001_attempts.sql"),
+            include_str!("../migrations/0002_artifact_budgets.sql")
+        );
         let database = TestDatabase::create("results", schema, async |url: String| {
             crate::migrate(&url).await.map(|_| ()).map_err(anyhow::Error::from)
         })
@@ -29,11 +36,28 @@ impl World {
         let pool = Pool::connect(&config, "test", "results").await.unwrap();
         let store = Store::new(pool.clone());
         store.ensure_partitions().await.unwrap();
-        Self { store, pool, run_id: RunId(ids::v7()), _database: database }
+        let ingest = Ingest::start(store.clone(), &Lifecycle::new());
+        Self { store, ingest, pool, run_id: RunId(ids::v7()), _database: database }
     }
 
     fn fence(&self, shard_index: i32, epoch: i64) -> Fence {
         Fence { run_id: self.run_id, generation: 1, shard_index, epoch }
+    }
+
+    /// Takes the lock of a run on a connection of its own.
+    async fn hold(&self, lock: &str, run_id: RunId) -> tokio_postgres::Client {
+        let bytes = run_id.0.as_bytes();
+        let key = i32::from_be_bytes([bytes[12], bytes[13], bytes[14], bytes[15]]);
+        let (client, connection) =
+            tokio_postgres::connect(self._database.url(), tokio_postgres::NoTls).await.unwrap();
+        #[expect(clippy::disallowed_methods, reason = "ends with the client of this test")]
+        tokio::spawn(connection);
+        client.query(lock, &[&key]).await.unwrap();
+        client
+    }
+
+    async fn report(&self, fence: Fence, attempts: &[NewAttempt]) -> Entered {
+        self.ingest.report(fence, attempts.to_vec()).await.unwrap()
     }
 
     async fn outcomes(&self, size: usize) -> Vec<TestOutcome> {
@@ -84,11 +108,8 @@ async fn sh3_a_duplicate_report_changes_nothing_and_says_so() {
     let attempts = [attempt(0, 1, PASSED, true), attempt(1, 1, FAILED, false)];
     let fence = world.fence(0, 1);
     for already in [false, true, true] {
-        let ReportOutcome::Done(reported) = world.store.report(fence, &attempts).await.unwrap()
-        else {
-            panic!("refused");
-        };
-        assert_eq!((reported.already_recorded, reported.acknowledged_count), (already, 2));
+        let Entered::Done(done) = world.report(fence, &attempts).await else { panic!("refused") };
+        assert_eq!((done.stored_count == 0, done.acknowledged_count), (already, 2));
     }
     let progress = world.store.progress(world.run_id, 1).await.unwrap();
     assert_eq!((progress.passed, progress.failed), (1, 0), "only final results count, once");
@@ -99,14 +120,14 @@ async fn b1_b6_a_newer_epoch_shuts_the_older_out_and_finds_what_it_finished() {
     let world = World::start().await;
     let old = world.fence(0, 3);
     let attempts = [attempt(0, 1, PASSED, true), attempt(1, 1, FAILED, false)];
-    world.store.report(old, &attempts).await.unwrap();
-    let opened = world.store.open_shard(world.fence(0, 5), &[0, 1, 2]).await.unwrap();
-    let expected =
-        Opened { final_ordinals: vec![0], attempt_counts: vec![(1, 1)], acknowledged_count: 2 };
-    assert_eq!(opened, ReportOutcome::Done(expected));
-    let late = world.store.report(old, &[attempt(2, 1, PASSED, true)]).await.unwrap();
-    assert_eq!(late, ReportOutcome::LeaseLost);
-    assert_eq!(world.store.open_shard(old, &[0]).await.unwrap(), ReportOutcome::LeaseLost);
+    world.report(old, &attempts).await;
+    let opened = world.ingest.open(world.fence(0, 5), vec![2, 1, 0]).await.unwrap();
+    let known = |ordinal, is_final| KnownTest { ordinal, attempt_count: 1, is_final };
+    let tests = vec![known(0, true), known(1, false)];
+    assert_eq!(opened, Entered::Done(Done { stored_count: 0, acknowledged_count: 2, tests }));
+    let late = world.report(old, &[attempt(2, 1, PASSED, true)]).await;
+    assert_eq!(late, Entered::LeaseLost);
+    assert_eq!(world.ingest.open(old, vec![0]).await.unwrap(), Entered::LeaseLost);
     assert_eq!(world.outcomes(10).await, [TestOutcome::Passed]);
 }
 
@@ -120,7 +141,7 @@ async fn rn5_once_sealed_every_planned_test_has_one_outcome_and_nothing_can_be_a
         attempt(1, 2, PASSED, true),
         attempt(2, 1, FAILED, false),
     ];
-    world.store.report(fence, &attempts).await.unwrap();
+    world.report(fence, &attempts).await;
     let rest = Rest::Failed(BTreeSet::from([2, 3]));
     let sealed = world.store.seal(world.run_id, 1, 6, &rest).await.unwrap();
     let counts = sealed.counts();
@@ -129,7 +150,7 @@ async fn rn5_once_sealed_every_planned_test_has_one_outcome_and_nothing_can_be_a
     assert_eq!((again.digest(), &again), (sealed.digest(), &sealed), "FN-2: recomputable");
     let late = [attempt(5, 1, PASSED, true)];
     for fence in [fence, world.fence(0, 9), world.fence(7, 1)] {
-        assert_eq!(world.store.report(fence, &late).await.unwrap(), ReportOutcome::Sealed);
+        assert_eq!(world.report(fence, &late).await, Entered::Sealed);
     }
     use TestOutcome::{Errored, Flaky, NotRun, Passed};
     let expected = [Passed, Flaky, Errored, Errored, NotRun, NotRun];
@@ -140,7 +161,7 @@ async fn rn5_once_sealed_every_planned_test_has_one_outcome_and_nothing_can_be_a
 #[tokio::test]
 async fn c1_tests_of_an_aborted_run_without_a_result_are_skipped() {
     let world = World::start().await;
-    world.store.report(world.fence(0, 1), &[attempt(1, 1, PASSED, true)]).await.unwrap();
+    world.report(world.fence(0, 1), &[attempt(1, 1, PASSED, true)]).await;
     world.store.seal(world.run_id, 1, 3, &Rest::Aborted).await.unwrap();
     use TestOutcome::{Passed, Skipped};
     assert_eq!(world.outcomes(10).await, [Skipped, Passed, Skipped]);
@@ -154,14 +175,7 @@ async fn c1_tests_of_an_aborted_run_without_a_result_are_skipped() {
 async fn a_seal_waits_for_a_report_in_flight_and_counts_it() {
     let world = World::start().await;
     // A report in flight: it holds the shared lock and has not committed.
-    let report = "SELECT pg_advisory_lock_shared(7431, $1)";
-    let bytes = world.run_id.0.as_bytes();
-    let key = i32::from_be_bytes([bytes[12], bytes[13], bytes[14], bytes[15]]);
-    let (client, connection) =
-        tokio_postgres::connect(world._database.url(), tokio_postgres::NoTls).await.unwrap();
-    #[expect(clippy::disallowed_methods, reason = "ends with the client of this test")]
-    tokio::spawn(connection);
-    client.query(report, &[&key]).await.unwrap();
+    let client = world.hold("SELECT pg_advisory_lock_shared(7431, $1)", world.run_id).await;
     let rest = Rest::Failed(BTreeSet::new());
     let seal = world.store.seal(world.run_id, 1, 1, &rest);
     tokio::pin!(seal);
@@ -190,7 +204,7 @@ async fn a_seal_waits_for_a_report_in_flight_and_counts_it() {
 async fn rows_that_got_lost_are_missing_in_the_count() {
     let world = World::start().await;
     let attempts = [attempt(0, 1, PASSED, true), attempt(1, 1, PASSED, true)];
-    world.store.report(world.fence(0, 1), &attempts).await.unwrap();
+    world.report(world.fence(0, 1), &attempts).await;
     assert_eq!(world.store.row_counts(world.run_id, 1).await.unwrap()[&0], 2);
     let lose = "DELETE FROM attempts WHERE ordinal = 1";
     world.pool.read().query(lose, &[]).await.unwrap();
@@ -213,6 +227,27 @@ async fn a_report_of_a_run_whose_partition_is_missing_makes_it() {
     let mut world = World::start().await;
     // A UUIDv7 of 2020-09-13: long before the partitions that are kept ready.
     world.run_id = RunId("01748a5e-8c00-7000-8000-000000000001".parse().unwrap());
-    let reported = world.store.report(world.fence(0, 1), &[attempt(0, 1, PASSED, true)]).await;
-    assert!(matches!(reported.unwrap(), ReportOutcome::Done(_)));
+    let reported = world.report(world.fence(0, 1), &[attempt(0, 1, PASSED, true)]).await;
+    assert!(matches!(reported, Entered::Done(_)));
+}
+
+#[tokio::test]
+async fn a_run_over_its_budget_of_artifacts_is_refused_and_a_repeat_is_not_charged_again() {
+    let world = World::start().await;
+    let other = RunId(ids::v7());
+    let budget = 100;
+    let steps = [
+        (world.run_id, 1, 60, true),
+        (world.run_id, 1, 60, true),
+        (world.run_id, 2, 41, false),
+        (world.run_id, 2, 40, true),
+        (world.run_id, 3, 1, false),
+        (other, 3, 100, true),
+        (RunId(ids::v7()), 4, 101, false),
+    ];
+    for (index, (run_id, content, size, fits)) in steps.into_iter().enumerate() {
+        let hash = [content; 32];
+        let charged = world.store.charge_artifact(run_id, &hash, size, budget).await.unwrap();
+        assert_eq!(charged, fits, "step {index}");
+    }
 }

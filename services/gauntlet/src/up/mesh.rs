@@ -100,6 +100,8 @@ pub(crate) struct EmbeddedMesh {
 struct Parts {
     lifecycle: Lifecycle,
     executors: Vec<Lifecycle>,
+    /// Their sessions, and nobody else's: one that crashed may not have been reaped yet.
+    sessions: Vec<gauntlet_executor::Sessions>,
     gateway: Lifecycle,
     services: BTreeMap<String, String>,
     endpoint: String,
@@ -183,6 +185,7 @@ impl Parts {
             gateway: lifecycle.child(),
             lifecycle,
             executors: Vec::new(),
+            sessions: Vec::new(),
             services: BTreeMap::new(),
             endpoint: String::new(),
         }
@@ -205,16 +208,16 @@ impl Parts {
             self.start_executor(index, settings, (&scheduler, &results), &redis).await?;
         }
         self.start_gateway(settings.listen, [scheduler, results, notifier]).await?;
-        self.wait_until_ready(settings.executors).await
+        self.wait_until_ready().await
     }
 
     /// Waits until the gateway reaches every service and every executor has a session.
-    async fn wait_until_ready(&self, executors: u16) -> Result<(), Failure> {
+    async fn wait_until_ready(&self) -> Result<(), Failure> {
         let mesh = Mesh::connect(&self.endpoint)?;
         let deadline = Instant::now() + READY_WAIT_MAX;
         loop {
             if mesh.reaches(BEHIND_GATEWAY).await
-                && mesh.executor_count().await? >= usize::from(executors)
+                && self.sessions.iter().all(|sessions| sessions.id().is_some())
             {
                 return Ok(());
             }

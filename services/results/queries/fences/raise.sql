@@ -1,8 +1,11 @@
--- Locks and raises the fence of a shard, making it when missing. An older epoch or a seal gives no row. Idempotent.
+-- Locks and raises the fences of shards in key order, making those that are missing. An older epoch or a seal gives no row.
+-- Each shard stands once in the arguments. Idempotent.
 -- Run ingest/lock_shared before, as its own statement: the EXISTS must see what a seal that was waited for has committed.
 INSERT INTO fences AS f (run_id, generation, shard_index, epoch)
-SELECT $1, $2, $3, $4
-WHERE NOT EXISTS (SELECT FROM seals WHERE run_id = $1 AND generation = $2)
+SELECT a.run_id, a.generation, a.shard_index, a.epoch
+FROM unnest($1::uuid[], $2::int[], $3::int[], $4::bigint[]) AS a (run_id, generation, shard_index, epoch)
+WHERE NOT EXISTS (SELECT FROM seals AS s WHERE s.run_id = a.run_id AND s.generation = a.generation)
+ORDER BY a.run_id, a.generation, a.shard_index
 ON CONFLICT (run_id, generation, shard_index) DO UPDATE SET epoch = EXCLUDED.epoch
 WHERE f.epoch <= EXCLUDED.epoch
-RETURNING row_count
+RETURNING run_id, generation, shard_index, row_count

@@ -4,7 +4,7 @@ use super::error::CallError;
 use super::{ingest, wire};
 use crate::artifacts::{Artifacts, Writing};
 use crate::store::Store;
-use gauntlet_core::limits::ARTIFACT_BYTES_MAX;
+use gauntlet_core::limits::{ARTIFACT_BYTES_MAX, RUN_ARTIFACT_BYTES_MAX};
 use gauntlet_proto::{FieldViolation, v1};
 use gauntlet_rpc::{invalid_fields, status};
 use gauntlet_runtime::ids;
@@ -20,7 +20,7 @@ fn bad(field: &str, description: &str) -> Status {
     invalid_fields(&[FieldViolation::new(field, description)])
 }
 
-/// Stores an upload: announced, written beside, checked, put in place, indexed.
+/// Stores an upload: announced, charged to its run, written beside, checked, put in place, indexed.
 pub(super) async fn upload(
     store: &Store,
     artifacts: &Artifacts,
@@ -29,7 +29,7 @@ pub(super) async fn upload(
     let Some(Part::Header(header)) = parts.message().await?.and_then(|message| message.part) else {
         return Err(bad("part", "the first message must be a header"));
     };
-    ingest::fence(header.shard).map_err(|v| invalid_fields(&v))?;
+    let run_id = ingest::fence(header.shard).map_err(|v| invalid_fields(&v))?.run_id;
     let artifact = header.artifact.unwrap_or_default();
     let hash = wire::sha256(&artifact.hash)
         .ok_or_else(|| bad("header.artifact.hash", "must be a SHA-256 in lower-case hex"))?;
@@ -37,6 +37,12 @@ pub(super) async fn upload(
     if size > ARTIFACT_BYTES_MAX {
         let what = "header.artifact.size_bytes";
         return Err(status(&CallError::Limit { what, limit: ARTIFACT_BYTES_MAX, actual: size }));
+    }
+    let budget = RUN_ARTIFACT_BYTES_MAX;
+    let charged = store.charge_artifact(run_id, &hash, artifact.size_bytes.max(0), budget).await;
+    if !charged.map_err(|e| status(&CallError::Store(e)))? {
+        let over = CallError::ArtifactBudget { run_id, size_bytes: size, limit: budget };
+        return Err(status(&over));
     }
     let known = store.find_artifact(&hash).await.map_err(|e| status(&CallError::Store(e)))?;
     if known.is_some() {

@@ -1,6 +1,7 @@
 //! From errors to reasons: exhaustive, no wildcard, no text of our own for bugs.
 
 use crate::store::StoreError;
+use gauntlet_core::RunId;
 use gauntlet_pg::{PgError, Retry};
 use gauntlet_rpc::{Details, Reason, ToStatus};
 use std::io;
@@ -16,6 +17,10 @@ pub(crate) enum CallError {
     Sealed { subject: String },
     #[error("{what}: {actual} is over the limit of {limit}")]
     Limit { what: &'static str, limit: u64, actual: u64 },
+    #[error(
+        "artifacts of run {run_id}: another {size_bytes} bytes would be over its budget of {limit} bytes"
+    )]
+    ArtifactBudget { run_id: RunId, size_bytes: u64, limit: u64 },
     #[error("the page token does not belong to this list")]
     PageToken,
     #[error("no such artifact: {0}")]
@@ -27,7 +32,7 @@ pub(crate) enum CallError {
 impl ToStatus for CallError {
     fn reason(&self) -> Reason {
         match self {
-            Self::Store(StoreError::Pg(error)) => match (error.retry(), error) {
+            Self::Store(StoreError::Pg(error)) => match (error.retry(), &**error) {
                 (Retry::SameCall { .. }, PgError::OutcomeUnknown { .. }) => Reason::OutcomeUnknown,
                 (Retry::SameCall { .. }, _) => Reason::StoreUnavailable,
                 (Retry::WholeTransaction, _) => Reason::Conflict,
@@ -36,7 +41,7 @@ impl ToStatus for CallError {
             Self::Store(StoreError::Inconsistent { .. }) | Self::Folder(_) => Reason::Internal,
             Self::LeaseLost { .. } => Reason::LeaseLost,
             Self::Sealed { .. } => Reason::Sealed,
-            Self::Limit { .. } => Reason::LimitExceeded,
+            Self::Limit { .. } | Self::ArtifactBudget { .. } => Reason::LimitExceeded,
             Self::PageToken => Reason::PageTokenInvalid,
             Self::NoSuchArtifact(_) => Reason::ArtifactNotFound,
         }
@@ -54,6 +59,10 @@ impl ToStatus for CallError {
                 d.metadata("limit", limit)
                     .metadata("actual", actual)
                     .violation(*what, "over the limit");
+            }
+            Self::ArtifactBudget { limit, .. } => {
+                d.metadata("limit", limit)
+                    .violation("artifacts of the run", "over their budget in bytes");
             }
             Self::NoSuchArtifact(hash) => {
                 d.resource("artifact", hash);

@@ -1,13 +1,14 @@
 //! `IngestService`: reports of executors, each under its epoch.
 
 use super::{Handlers, artifacts, error::CallError};
-use crate::store::{Fence, NewAttempt, ReportOutcome};
+use crate::fit;
+use crate::ingest::IngestError;
+use crate::store::{Done, Entered, Fence, KnownTest, NewAttempt};
 use gauntlet_core::RunId;
 use gauntlet_core::limits::{ATTEMPT_BYTES_MAX, REPORT_ATTEMPTS_MAX, REPORT_BYTES_MAX};
 use gauntlet_proto::edge::{self, Violations};
 use gauntlet_proto::{FieldViolation, v1, v1::ingest_service_server::IngestService};
 use gauntlet_rpc::{draining, invalid_fields, status};
-use prost::Message as _;
 use std::pin::Pin;
 use tokio::sync::mpsc;
 use tokio_stream::{Stream, wrappers::ReceiverStream};
@@ -24,15 +25,17 @@ impl IngestService for Handlers {
     ) -> Result<Response<v1::OpenShardResponse>, Status> {
         let request = request.into_inner();
         let fence = fence(request.shard).map_err(|v| invalid_fields(&v))?;
-        let opened = self.store.open_shard(fence, &request.ordinals).await;
-        let opened = done(opened.map_err(|e| status(&CallError::Store(e)))?, &fence)?;
-        let counts = opened.attempt_counts.into_iter();
-        let counts =
-            counts.map(|(ordinal, attempt_count)| v1::AttemptCount { ordinal, attempt_count });
+        let opened = self.ingest.open(fence, request.ordinals).await;
+        let Done { acknowledged_count, tests, .. } = done(opened, &fence)?;
+        let (ended, begun): (Vec<_>, Vec<_>) = tests.into_iter().partition(|test| test.is_final);
+        let count = |test: KnownTest| v1::AttemptCount {
+            ordinal: test.ordinal,
+            attempt_count: test.attempt_count,
+        };
         Ok(Response::new(v1::OpenShardResponse {
-            final_ordinals: opened.final_ordinals,
-            acknowledged_count: opened.acknowledged_count,
-            attempt_counts: counts.collect(),
+            final_ordinals: ended.into_iter().map(|test| test.ordinal).collect(),
+            acknowledged_count,
+            attempt_counts: begun.into_iter().map(count).collect(),
         }))
     }
 
@@ -88,41 +91,43 @@ impl Handlers {
         &self,
         request: v1::ReportAttemptsRequest,
     ) -> Result<v1::ReportAttemptsResponse, Status> {
-        let bytes = request.encoded_len();
         let limit = |what, limit: usize, actual: usize| {
             status(&CallError::Limit { what, limit: limit as u64, actual: actual as u64 })
         };
-        // The envelope around the attempts is small; the limit is about what they weigh.
-        if bytes > REPORT_BYTES_MAX + ATTEMPT_BYTES_MAX {
-            return Err(limit("attempts", REPORT_BYTES_MAX, bytes));
-        }
         if request.attempts.len() > REPORT_ATTEMPTS_MAX {
             return Err(limit("attempts", REPORT_ATTEMPTS_MAX, request.attempts.len()));
         }
         let fence = fence(request.shard).map_err(|v| invalid_fields(&v))?;
         let attempts: Result<Vec<_>, _> = request.attempts.into_iter().map(new_attempt).collect();
         let attempts = attempts.map_err(|v| invalid_fields(&[v]))?;
-        let reported = self.store.report(fence, &attempts).await;
-        let reported = done(reported.map_err(|e| status(&CallError::Store(e)))?, &fence)?;
+        // What is around the attempts is small; the limit is about what they weigh.
+        let bytes = attempts.iter().map(|attempt| attempt.payload.len()).sum();
+        if bytes > REPORT_BYTES_MAX + ATTEMPT_BYTES_MAX {
+            return Err(limit("attempts", REPORT_BYTES_MAX, bytes));
+        }
+        let reported = self.ingest.report(fence, attempts).await;
+        let Done { stored_count, acknowledged_count, .. } = done(reported, &fence)?;
         Ok(v1::ReportAttemptsResponse {
             sequence: request.sequence,
-            already_recorded: reported.already_recorded,
-            acknowledged_count: reported.acknowledged_count,
+            already_recorded: stored_count == 0,
+            acknowledged_count,
         })
     }
 }
 
-fn done<T>(outcome: ReportOutcome<T>, fence: &Fence) -> Result<T, Status> {
+fn done(answer: Result<Entered, IngestError>, fence: &Fence) -> Result<Done, Status> {
     let run_id = fence.run_id;
-    match outcome {
-        ReportOutcome::Done(done) => Ok(done),
-        ReportOutcome::LeaseLost => {
+    match answer {
+        Ok(Entered::Done(done)) => Ok(done),
+        Ok(Entered::LeaseLost) => {
             let subject = format!("runs/{run_id}/shards/{}", fence.shard_index);
             Err(status(&CallError::LeaseLost { subject }))
         }
-        ReportOutcome::Sealed => {
+        Ok(Entered::Sealed) => {
             Err(status(&CallError::Sealed { subject: format!("runs/{run_id}") }))
         }
+        Err(IngestError::Store(error)) => Err(status(&CallError::Store(error))),
+        Err(IngestError::Draining) => Err(draining()),
     }
 }
 
@@ -143,8 +148,8 @@ pub(super) fn fence(shard: Option<v1::ShardRef>) -> Result<Fence, Vec<FieldViola
     })
 }
 
-/// Checks an attempt; one over the limit loses its steps, never its outcome.
-fn new_attempt(mut attempt: v1::Attempt) -> Result<NewAttempt, FieldViolation> {
+/// Checks an attempt and brings it within its limit.
+fn new_attempt(attempt: v1::Attempt) -> Result<NewAttempt, FieldViolation> {
     let outcome = attempt.outcome();
     if outcome == v1::AttemptOutcome::Unspecified {
         return Err(FieldViolation::new("attempts.outcome", "must be set to a known value"));
@@ -152,24 +157,11 @@ fn new_attempt(mut attempt: v1::Attempt) -> Result<NewAttempt, FieldViolation> {
     if attempt.ordinal < 0 || attempt.attempt < 1 {
         return Err(FieldViolation::new("attempts.attempt", "ordinals start at 0, attempts at 1"));
     }
-    if attempt.encoded_len() > ATTEMPT_BYTES_MAX {
-        attempt.steps.clear();
-        attempt.truncated = true;
-    }
-    if attempt.encoded_len() > ATTEMPT_BYTES_MAX
-        && let Some(failure) = &mut attempt.failure
-    {
-        for text in
-            [&mut failure.selector, &mut failure.expected, &mut failure.found, &mut failure.message]
-        {
-            *text = text.chars().take(ATTEMPT_BYTES_MAX / 32).collect();
-        }
-    }
     Ok(NewAttempt {
         ordinal: attempt.ordinal,
         attempt: attempt.attempt,
         outcome: i16::try_from(i32::from(outcome)).unwrap_or(0),
         is_final: attempt.r#final,
-        payload: attempt.encode_to_vec(),
+        payload: fit::encode(attempt),
     })
 }

@@ -1,11 +1,12 @@
-//! Reports under their fence.
+//! Writes under fences: many shards in one transaction.
 //!
-//! Lock order: the run's advisory lock, shared, then the shard's fence row. A crash before the commit stores nothing; after
+//! Lock order: the runs' advisory locks, shared, then fences in key order. A crash before the commit stores nothing; after
 //! it the report is repeated and told so.
 
 use super::{Store, StoreError, lock_key, sql};
 use gauntlet_core::RunId;
-use gauntlet_pg::{PgError, Transaction, Tx};
+use gauntlet_pg::{Row, Transaction, Tx};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Names one grant of one shard.
 #[derive(Debug, Clone, Copy)]
@@ -14,6 +15,15 @@ pub(crate) struct Fence {
     pub(crate) generation: i32,
     pub(crate) shard_index: i32,
     pub(crate) epoch: i64,
+}
+
+/// Names a shard.
+type ShardKey = (RunId, i32, i32);
+
+impl Fence {
+    fn shard(&self) -> ShardKey {
+        (self.run_id, self.generation, self.shard_index)
+    }
 }
 
 /// An attempt ready to store.
@@ -27,219 +37,268 @@ pub(crate) struct NewAttempt {
     pub(crate) payload: Vec<u8>,
 }
 
-/// What a write under a fence came to.
+/// What is wanted under one fence: attempts to store, tests to look up.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) fence: Fence,
+    pub(crate) attempts: Vec<NewAttempt>,
+    pub(crate) ordinals: Vec<i32>,
+}
+
+/// How far one test is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct KnownTest {
+    pub(crate) ordinal: i32,
+    pub(crate) attempt_count: i32,
+    pub(crate) is_final: bool,
+}
+
+/// What was done under a fence.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum ReportOutcome<T> {
+pub(crate) struct Done {
+    /// Attempts that were not there before.
+    pub(crate) stored_count: usize,
+    /// Attempts of the shard.
+    pub(crate) acknowledged_count: i32,
+    /// Those of the tests asked for that have attempts, ascending.
+    pub(crate) tests: Vec<KnownTest>,
+}
+
+/// What an entry came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Entered {
     /// It was done.
-    Done(T),
+    Done(Done),
     /// A newer epoch has the shard.
     LeaseLost,
     /// The generation is sealed.
     Sealed,
 }
 
-/// What is known of a shard's tests.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Opened {
-    pub(crate) final_ordinals: Vec<i32>,
-    /// Tests with attempts but no final one, and how many.
-    pub(crate) attempt_counts: Vec<(i32, i32)>,
-    pub(crate) acknowledged_count: i32,
+/// What to do about a seal in progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sealing {
+    /// Wait for it.
+    Wait,
+    /// Leave the entries of that run out.
+    Skip,
 }
 
-/// What a report stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Reported {
-    pub(crate) already_recorded: bool,
-    pub(crate) acknowledged_count: i32,
+/// Enters all entries, each under its own fence. One transaction.
+struct Enter<'a> {
+    entries: &'a [Entry],
+    sealing: Sealing,
 }
 
-/// Locks and raises the fence; returns its row count.
-async fn raise(tx: &Tx<'_>, fence: &Fence) -> Result<ReportOutcome<i32>, StoreError> {
-    tx.query(sql::INGEST_LOCK_SHARED, &[&lock_key(fence.run_id)]).await?;
-    let Fence { run_id, generation, shard_index, epoch } = fence;
-    let params: [&(dyn gauntlet_pg::ToSql + Sync); 4] = [&run_id.0, generation, shard_index, epoch];
-    if let Some(row) = tx.query_opt(sql::FENCES_RAISE, &params).await? {
-        return Ok(ReportOutcome::Done(row.get("row_count")));
-    }
-    let sealed = tx.query_opt(sql::SEALS_FIND, &[&run_id.0, generation]).await?.is_some();
-    Ok(if sealed { ReportOutcome::Sealed } else { ReportOutcome::LeaseLost })
-}
-
-struct OpenShard<'a> {
-    fence: Fence,
-    ordinals: &'a [i32],
-}
-
-impl Transaction for OpenShard<'_> {
-    const LABEL: &'static str = "open_shard";
-    type Output = ReportOutcome<Opened>;
-    type Error = StoreError;
-
-    async fn run(&self, tx: &Tx<'_>) -> Result<ReportOutcome<Opened>, StoreError> {
-        let acknowledged_count = match raise(tx, &self.fence).await? {
-            ReportOutcome::Done(count) => count,
-            ReportOutcome::LeaseLost => return Ok(ReportOutcome::LeaseLost),
-            ReportOutcome::Sealed => return Ok(ReportOutcome::Sealed),
-        };
-        let mut opened = Opened { acknowledged_count, ..Opened::default() };
-        let Fence { run_id, generation, .. } = self.fence;
-        let params: [&(dyn gauntlet_pg::ToSql + Sync); 3] =
-            [&run_id.0, &generation, &self.ordinals];
-        for row in tx.query(sql::ATTEMPTS_OF_ORDINALS, &params).await? {
-            if row.get("final") {
-                opened.final_ordinals.push(row.get("ordinal"));
-            } else {
-                opened.attempt_counts.push((row.get("ordinal"), row.get("attempt_count")));
-            }
-        }
-        Ok(ReportOutcome::Done(opened))
-    }
-}
-
-struct Report<'a> {
-    fence: Fence,
-    attempts: &'a [NewAttempt],
-}
-
-impl Transaction for Report<'_> {
-    const LABEL: &'static str = "report_attempts";
-    type Output = ReportOutcome<Reported>;
-    type Error = StoreError;
-
-    async fn run(&self, tx: &Tx<'_>) -> Result<ReportOutcome<Reported>, StoreError> {
-        let acknowledged_count = match raise(tx, &self.fence).await? {
-            ReportOutcome::Done(count) => count,
-            ReportOutcome::LeaseLost => return Ok(ReportOutcome::LeaseLost),
-            ReportOutcome::Sealed => return Ok(ReportOutcome::Sealed),
-        };
-        let stored = self.insert(tx).await?;
-        if stored.row_count == 0 {
-            return Ok(ReportOutcome::Done(Reported {
-                already_recorded: true,
-                acknowledged_count,
-            }));
-        }
-        let Fence { run_id, generation, shard_index, .. } = self.fence;
-        let row = tx
-            .query_one(
-                sql::FENCES_COUNT,
-                &[
-                    &run_id.0,
-                    &generation,
-                    &shard_index,
-                    &stored.row_count,
-                    &stored.passed,
-                    &stored.flaky,
-                    &stored.failed,
-                    &stored.timed_out,
-                    &stored.errored,
-                ],
-            )
-            .await?;
-        let acknowledged_count = row.get("row_count");
-        Ok(ReportOutcome::Done(Reported { already_recorded: false, acknowledged_count }))
-    }
-}
-
-/// What one report added.
-#[derive(Default)]
-struct Stored {
+/// A fence that this transaction holds.
+struct Held {
+    epoch: i64,
     row_count: i32,
-    passed: i32,
-    flaky: i32,
-    failed: i32,
-    timed_out: i32,
-    errored: i32,
 }
 
-impl Report<'_> {
-    async fn insert(&self, tx: &Tx<'_>) -> Result<Stored, StoreError> {
-        macro_rules! column {
-            ($attempt:ident => $value:expr) => {
-                self.attempts.iter().map(|$attempt| $value).collect::<Vec<_>>()
-            };
+impl Transaction for Enter<'_> {
+    const LABEL: &'static str = "ingest";
+    type Output = Vec<Option<Entered>>;
+    type Error = StoreError;
+
+    async fn run(&self, tx: &Tx<'_>) -> Result<Self::Output, StoreError> {
+        let locked = self.lock(tx).await?;
+        let mut held = self.raise(tx, &locked).await?;
+        let accepted = self.entries.iter().filter(|Entry { fence, .. }| {
+            held.get(&fence.shard()).is_some_and(|held| held.epoch == fence.epoch)
+        });
+        let accepted: Vec<&Entry> = accepted.collect();
+        let mut new = store(tx, &accepted, &mut held).await?;
+        let known = known_tests(tx, &accepted).await?;
+        let mut entered = Vec::with_capacity(self.entries.len());
+        for entry in self.entries {
+            entered.push(match held.get(&entry.fence.shard()) {
+                _ if !locked.contains(&lock_key(entry.fence.run_id)) => None,
+                Some(held) if held.epoch == entry.fence.epoch => Some(Entered::Done(Done {
+                    // What two entries of one batch bring counts for the first.
+                    stored_count: entry.keys().filter(|key| new.remove(key)).count(),
+                    acknowledged_count: held.row_count,
+                    tests: entry.known_among(&known),
+                })),
+                _ => Some(refusal(tx, &entry.fence).await?),
+            });
         }
-        let Fence { run_id, generation, shard_index, epoch } = self.fence;
-        let rows = tx
-            .query(
-                sql::ATTEMPTS_INSERT,
-                &[
-                    &run_id.0,
-                    &generation,
-                    &shard_index,
-                    &epoch,
-                    &column!(a => a.ordinal),
-                    &column!(a => a.attempt),
-                    &column!(a => a.outcome),
-                    &column!(a => a.is_final),
-                    &column!(a => a.payload.as_slice()),
-                ],
-            )
-            .await?;
-        let mut stored = Stored::default();
-        for row in rows {
-            stored.row_count += 1;
-            if !row.get::<_, bool>("final") {
-                continue;
-            }
-            *match (row.get::<_, i16>("outcome"), row.get::<_, i32>("attempt")) {
-                (1, 1) => &mut stored.passed,
-                (1, _) => &mut stored.flaky,
-                (2, _) => &mut stored.failed,
-                (3, _) => &mut stored.timed_out,
-                _ => &mut stored.errored,
-            } += 1;
-        }
-        Ok(stored)
+        Ok(entered)
     }
+}
+
+impl Enter<'_> {
+    /// Returns the keys of the runs that are locked now.
+    async fn lock(&self, tx: &Tx<'_>) -> Result<BTreeSet<i32>, StoreError> {
+        let keys: BTreeSet<i32> = self.entries.iter().map(|e| lock_key(e.fence.run_id)).collect();
+        if self.sealing == Sealing::Wait {
+            for key in &keys {
+                tx.query(sql::INGEST_LOCK_SHARED, &[key]).await?;
+            }
+            return Ok(keys);
+        }
+        let wanted: Vec<i32> = keys.into_iter().collect();
+        let got = tx.query(sql::INGEST_TRY_LOCK_SHARED, &[&wanted]).await?;
+        Ok(got.iter().map(|row| row.get("key")).collect())
+    }
+
+    /// Raises each shard's fence to the highest epoch asked for; returns those that could be.
+    async fn raise(
+        &self,
+        tx: &Tx<'_>,
+        locked: &BTreeSet<i32>,
+    ) -> Result<HashMap<ShardKey, Held>, StoreError> {
+        let mut wanted: BTreeMap<ShardKey, i64> = BTreeMap::new();
+        for Entry { fence, .. } in self.entries {
+            if locked.contains(&lock_key(fence.run_id)) {
+                let epoch = wanted.entry(fence.shard()).or_insert(fence.epoch);
+                *epoch = fence.epoch.max(*epoch);
+            }
+        }
+        let runs: Vec<_> = wanted.keys().map(|shard| shard.0.0).collect();
+        let generations: Vec<i32> = wanted.keys().map(|shard| shard.1).collect();
+        let indexes: Vec<i32> = wanted.keys().map(|shard| shard.2).collect();
+        let epochs: Vec<i64> = wanted.values().copied().collect();
+        let raised = tx.query(sql::FENCES_RAISE, &[&runs, &generations, &indexes, &epochs]).await?;
+        let held = raised.iter().map(|row| {
+            let shard = shard_of(row);
+            let epoch = wanted.get(&shard).copied().unwrap_or(0);
+            (shard, Held { epoch, row_count: row.get("row_count") })
+        });
+        Ok(held.collect())
+    }
+}
+
+/// Names an attempt.
+type AttemptKey = (RunId, i32, i32, i32);
+/// Names a test.
+type TestKey = (RunId, i32, i32);
+
+impl Entry {
+    fn keys(&self) -> impl Iterator<Item = AttemptKey> {
+        let Fence { run_id, generation, .. } = self.fence;
+        self.attempts.iter().map(move |a| (run_id, generation, a.ordinal, a.attempt))
+    }
+
+    fn known_among(&self, known: &HashMap<TestKey, KnownTest>) -> Vec<KnownTest> {
+        let Fence { run_id, generation, .. } = self.fence;
+        let asked: BTreeSet<i32> = self.ordinals.iter().copied().collect();
+        asked.iter().filter_map(|o| known.get(&(run_id, generation, *o)).copied()).collect()
+    }
+}
+
+fn shard_of(row: &Row) -> ShardKey {
+    (RunId(row.get("run_id")), row.get("generation"), row.get("shard_index"))
+}
+
+/// Tells why a fence was not raised.
+async fn refusal(tx: &Tx<'_>, fence: &Fence) -> Result<Entered, StoreError> {
+    let sealed = tx.query_opt(sql::SEALS_FIND, &[&fence.run_id.0, &fence.generation]).await?;
+    Ok(if sealed.is_some() { Entered::Sealed } else { Entered::LeaseLost })
+}
+
+/// Stores the attempts of entries whose fences are held; returns those that are new.
+async fn store(
+    tx: &Tx<'_>,
+    entries: &[&Entry],
+    held: &mut HashMap<ShardKey, Held>,
+) -> Result<HashSet<AttemptKey>, StoreError> {
+    if entries.iter().all(|entry| entry.attempts.is_empty()) {
+        return Ok(HashSet::new());
+    }
+    macro_rules! column {
+        ($entry:ident, $attempt:ident => $value:expr) => {
+            &entries
+                .iter()
+                .flat_map(|$entry| $entry.attempts.iter().map(move |$attempt| $value))
+                .collect::<Vec<_>>()
+        };
+    }
+    let rows = tx
+        .query(
+            sql::ATTEMPTS_STORE,
+            &[
+                column!(e, _a => e.fence.run_id.0),
+                column!(e, _a => e.fence.generation),
+                column!(e, _a => e.fence.shard_index),
+                column!(e, _a => e.fence.epoch),
+                column!(e, a => a.ordinal),
+                column!(e, a => a.attempt),
+                column!(e, a => a.outcome),
+                column!(e, a => a.is_final),
+                column!(e, a => a.payload.as_slice()),
+            ],
+        )
+        .await?;
+    let mut new = HashSet::new();
+    for row in rows {
+        let shard = shard_of(&row);
+        if let Some(held) = held.get_mut(&shard) {
+            held.row_count = row.get("row_count");
+        }
+        let (ordinals, attempts) =
+            (row.get::<_, Vec<i32>>("ordinals"), row.get::<_, Vec<i32>>("attempts"));
+        new.extend(ordinals.into_iter().zip(attempts).map(|(o, a)| (shard.0, shard.1, o, a)));
+    }
+    Ok(new)
+}
+
+/// Reads how far the tests are that entries ask for.
+async fn known_tests(
+    tx: &Tx<'_>,
+    entries: &[&Entry],
+) -> Result<HashMap<TestKey, KnownTest>, StoreError> {
+    let asked = || entries.iter().flat_map(|e| e.ordinals.iter().map(|o| (&e.fence, *o)));
+    let runs: Vec<_> = asked().map(|(fence, _)| fence.run_id.0).collect();
+    if runs.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let generations: Vec<i32> = asked().map(|(fence, _)| fence.generation).collect();
+    let ordinals: Vec<i32> = asked().map(|(_, ordinal)| ordinal).collect();
+    let rows = tx.query(sql::ATTEMPTS_OF_ORDINALS, &[&runs, &generations, &ordinals]).await?;
+    let known = rows.iter().map(|row| {
+        let test = KnownTest {
+            ordinal: row.get("ordinal"),
+            attempt_count: row.get("attempt_count"),
+            is_final: row.get("final"),
+        };
+        ((RunId(row.get("run_id")), row.get("generation"), test.ordinal), test)
+    });
+    Ok(known.collect())
 }
 
 impl Store {
-    /// Raises a shard's fence and tells how far its tests are. Idempotent.
-    pub(crate) async fn open_shard(
+    /// Enters all entries in one transaction and answers in their order; those of runs that are being sealed right now are
+    /// left out and answered by none. Idempotent by (run, generation, ordinal, attempt).
+    pub(crate) async fn enter_batch(
         &self,
-        fence: Fence,
-        ordinals: &[i32],
-    ) -> Result<ReportOutcome<Opened>, StoreError> {
-        self.pool.transact(&OpenShard { fence, ordinals }).await
+        entries: &[Entry],
+    ) -> Result<Vec<Option<Entered>>, StoreError> {
+        let entered = self.pool.transact(&Enter { entries, sealing: Sealing::Skip }).await?;
+        for (entry, entered) in entries.iter().zip(&entered) {
+            self.entered(entry, entered.as_ref());
+        }
+        Ok(entered)
     }
 
-    /// Stores attempts. Idempotent by (run, generation, ordinal, attempt).
-    pub(crate) async fn report(
-        &self,
-        fence: Fence,
-        attempts: &[NewAttempt],
-    ) -> Result<ReportOutcome<Reported>, StoreError> {
-        let report = Report { fence, attempts };
-        let reported = match self.pool.transact(&report).await {
-            // The run's partition is missing: a run older than the partitions kept ready.
-            Err(StoreError::Pg(PgError::CheckViolation { .. })) => {
-                let run = [&fence.run_id.0 as &(dyn gauntlet_pg::ToSql + Sync)];
-                self.pool.read().query(sql::PARTITIONS_ENSURE_FOR_RUN, &run).await?;
-                self.pool.transact(&report).await?
-            }
-            reported => reported?,
-        };
-        self.changed(fence.run_id);
-        Ok(reported)
+    /// As [`Store::enter_batch`] for one entry, waiting for a seal in progress.
+    pub(crate) async fn enter(&self, entry: &Entry) -> Result<Entered, StoreError> {
+        let entries = std::slice::from_ref(entry);
+        let mut entered = self.pool.transact(&Enter { entries, sealing: Sealing::Wait }).await?;
+        let entered = entered.pop().flatten();
+        self.entered(entry, entered.as_ref());
+        entered.ok_or(StoreError::Inconsistent { table: "fences", column: "run_id" })
     }
 
-    /// Indexes an artifact; true when it was known.
-    pub(crate) async fn insert_artifact(
-        &self,
-        hash: &[u8],
-        kind: i32,
-        size_bytes: i64,
-    ) -> Result<(), StoreError> {
-        let kind = i16::try_from(kind).unwrap_or(0);
-        self.pool.read().query(sql::ARTIFACTS_INSERT, &[&hash, &kind, &size_bytes]).await?;
+    fn entered(&self, entry: &Entry, entered: Option<&Entered>) {
+        if matches!(entered, Some(Entered::Done(done)) if done.stored_count > 0) {
+            self.changed(entry.fence.run_id);
+        }
+    }
+
+    /// Makes the partition that a run's attempts belong in: it is older than those kept ready.
+    pub(crate) async fn ensure_partition_of(&self, run_id: RunId) -> Result<(), StoreError> {
+        self.pool.read().query(sql::PARTITIONS_ENSURE_FOR_RUN, &[&run_id.0]).await?;
         Ok(())
-    }
-
-    /// Returns the size of an artifact, if it is known.
-    pub(crate) async fn find_artifact(&self, hash: &[u8]) -> Result<Option<i64>, StoreError> {
-        let row = self.pool.read().query_opt(sql::ARTIFACTS_FIND, &[&hash]).await?;
-        Ok(row.map(|row| row.get("size_bytes")))
     }
 }

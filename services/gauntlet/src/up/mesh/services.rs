@@ -89,7 +89,7 @@ impl Parts {
             listen: LOOPBACK,
             grace: EXECUTOR_GRACE,
             browsers: gauntlet_executor::BrowserPaths {
-                supervisor: vec![this.into(), "supervise".into(), "--".into()],
+                supervisor: vec![this.into(), "supervise".into()],
                 ..gauntlet_executor::BrowserPaths::default()
             },
             recording_cache_bytes_max: RECORDING_CACHE_BYTES,
@@ -101,6 +101,7 @@ impl Parts {
         let app = gauntlet_executor::App::build(config, deps).await;
         let app = app.map_err(|error| failed("an executor", &error))?;
         self.note(&format!("executor-{index}"), app.addr());
+        self.sessions.push(app.sessions());
         let running = lifecycle.clone();
         // It waits for the tasks of its own lifecycle, so it is a task of the mesh and not one of them.
         self.lifecycle.spawn("executor", async move {
