@@ -35,7 +35,7 @@
 //!   `serve(lifecycle).await`), [`limited!`], [`MESSAGE_MAX_BYTES`].
 //! * [`Peer`] (`connect_lazy(endpoint)`): the channel for every generated client. [`with_deadline`],
 //!   [`retry_unavailable`], [`UNARY_DEADLINE`].
-//! * [`request_id`], [`time_left`]: what the call being served carries.
+//! * [`request_id`], [`time_left`]: what the call being served carries. [`is_unary`]: what the contract says of a path.
 //!
 //! # Deadlines
 //! A unary call without `grpc-timeout` gets ten seconds, on both sides. A call made while serving another never outlives
@@ -58,6 +58,7 @@ mod timeout;
 pub use client::{EndpointError, Peer, retry_unavailable, with_deadline};
 pub use context::{request_id, time_left};
 pub use details::Details;
+pub use methods::is_unary;
 pub use reason::Reason;
 pub use server::{Bound, ServeError, Server, ServerArgs};
 pub use status::{
