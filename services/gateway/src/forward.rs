@@ -7,7 +7,8 @@ use crate::grpc::{PeerUnavailable, peer_status};
 use gauntlet_rpc::Peer;
 use gauntlet_runtime::Lifecycle;
 use http::{HeaderMap, Request, Response};
-use http_body::{Frame, SizeHint};
+use http_body::Frame;
+use http_body_util::{BodyStream, StreamBody};
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
@@ -73,8 +74,11 @@ async fn forward(
     peer: Peer,
     lifecycle: Lifecycle,
     name: &'static str,
-    request: Request<Body>,
+    mut request: Request<Body>,
 ) -> Result<Response<Body>, Infallible> {
+    // A browser's text is decoded here, so neither its length nor the body's own idea of it holds; a peer resets such calls.
+    request.headers_mut().remove(http::header::CONTENT_LENGTH);
+    let request = request.map(|body| Body::new(StreamBody::new(BodyStream::new(body))));
     let mut cut: Cut = match gauntlet_rpc::is_unary(request.uri().path()) {
         true => Box::pin(std::future::pending()),
         false => Box::pin(lifecycle.drain_token().cancelled_owned()),
@@ -138,9 +142,5 @@ impl http_body::Body for UntilCut {
 
     fn is_end_stream(&self) -> bool {
         self.over || self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

@@ -4,4 +4,7 @@
 
 mod support;
 
+mod follow;
 mod forward;
+mod health;
+mod web;

@@ -77,12 +77,7 @@ impl Gateway {
 
 /// Settings of a gateway whose three peers are the same one.
 pub(crate) fn config(peer: &str) -> Config {
-    Config {
-        listen: LOCAL,
-        scheduler: peer.to_owned(),
-        results: peer.to_owned(),
-        notifier: peer.to_owned(),
-    }
+    Config::new(LOCAL, [peer, peer, peer].map(str::to_owned))
 }
 
 /// Returns an endpoint where nobody listens.
