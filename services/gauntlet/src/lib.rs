@@ -60,7 +60,8 @@ async fn program() -> anyhow::Result<Exit> {
     if !cli.command.is_service() && matches.value_source("log") == Some(ValueSource::DefaultValue) {
         cli.telemetry.log = cli::CLIENT_LOG.to_owned();
     }
-    if let Err(error) = gauntlet_runtime::telemetry::init(&cli.telemetry, "gauntlet") {
+    let service_name = cli.command.service_name();
+    if let Err(error) = gauntlet_runtime::telemetry::init(&cli.telemetry, service_name) {
         output::error(&gauntlet_runtime::error_chain(&error));
         return Ok(Exit::BadConfig);
     }
