@@ -28,6 +28,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, parser::ValueSource};
 use gauntlet_runtime::Exit;
 use std::ffi::OsString;
 use std::process::ExitCode;
+use tracing::Instrument as _;
 
 /// Runs the program with the arguments of the process.
 #[must_use]
@@ -65,7 +66,12 @@ async fn program() -> anyhow::Result<Exit> {
         output::error(&gauntlet_runtime::error_chain(&error));
         return Ok(Exit::BadConfig);
     }
-    match commands::dispatch(cli.command).await {
+    // One trace for all calls of a command; a service lives too long to be one, its calls have their own.
+    let span = match cli.command.is_service() {
+        true => tracing::Span::none(),
+        false => tracing::info_span!("command", otel.kind = "client"),
+    };
+    match commands::dispatch(cli.command).instrument(span).await {
         Ok(exit) => Ok(exit),
         Err(failure) => {
             output::error(&failure.to_string());

@@ -111,6 +111,24 @@ async fn i7_a_trace_goes_from_the_client_through_the_gateway_and_a_shards_throug
     collector.span("gauntlet-scheduler", "rpc.LeaseService.CompleteShards", of_shard).await;
 }
 
+#[tokio::test]
+async fn i7_the_calls_of_one_command_are_one_trace() {
+    let (collector, endpoint) = Collector::start().await;
+    let mesh = Mesh::start_with(&["--otlp-endpoint", &endpoint]).await;
+    let folder = mesh.folder.path().join("recordings");
+    write_recordings(&folder, &slow(1, &mesh.site_url));
+    let folder = folder.display().to_string();
+    let mut run = mesh.cli(&["run", &folder, "--detach", "--otlp-endpoint", &endpoint]);
+    assert!(run.wait(PATIENCE).await.success(), "{}", run.output());
+    let name = "rpc.SchedulerService.TriggerRun";
+    let triggered = collector.span("gauntlet-scheduler", name, |_| true).await;
+    let same = |span: &Span| span.trace_id == triggered.trace_id;
+    let command = collector.span("gauntlet", "command", same).await;
+    let entered = collector.span("gauntlet-gateway", name, same).await;
+    assert_eq!(entered.parent_span_id, command.span_id);
+    collector.span("gauntlet-scheduler", "rpc.SchedulerService.ImportTests", same).await;
+}
+
 /// Waits for a line of JSON in the log whose message is `message` and returns it.
 async fn line(process: &GauntletProcess, message: &str) -> serde_json::Value {
     wait_until(PATIENCE, &format!("a line {message:?} in the log"), async || {
