@@ -31,11 +31,11 @@
 //! # Public surface
 //! * [`Reason`], [`ToStatus`], [`Details`], [`status`], [`invalid_fields`], [`draining`]; for callers [`reason_of`],
 //!   [`retry_after`], [`is_unavailable`].
-//! * [`ServerArgs`], [`Server`] (`new(routes)`, `service(name)`, `reflection(bytes)`, `bind(addr)`), [`Bound`] (`addr()`,
-//!   `serve(lifecycle).await`), [`limited!`], [`MESSAGE_MAX_BYTES`].
+//! * [`ServerArgs`], [`Server`] (`new(routes)`, `service(name)`, `forwarded(name, peer)`, `web(origins)`,
+//!   `reflection(bytes)`, `bind(addr)`), [`Bound`] (`addr()`, `serve(lifecycle).await`), [`limited!`], [`MESSAGE_MAX_BYTES`].
 //! * [`Peer`] (`connect_lazy(endpoint)`): the channel for every generated client. [`with_deadline`],
 //!   [`retry_unavailable`], [`UNARY_DEADLINE`].
-//! * [`request_id`], [`time_left`]: what the call being served carries.
+//! * [`request_id`], [`time_left`]: what the call being served carries. [`is_unary`]: what the contract says of a path.
 //!
 //! # Deadlines
 //! A unary call without `grpc-timeout` gets ten seconds, on both sides. A call made while serving another never outlives
@@ -49,6 +49,7 @@ mod call;
 mod client;
 mod context;
 mod details;
+mod health;
 mod methods;
 mod reason;
 mod server;
@@ -58,6 +59,7 @@ mod timeout;
 pub use client::{EndpointError, Peer, retry_unavailable, with_deadline};
 pub use context::{request_id, time_left};
 pub use details::Details;
+pub use methods::is_unary;
 pub use reason::Reason;
 pub use server::{Bound, ServeError, Server, ServerArgs};
 pub use status::{

@@ -24,8 +24,9 @@ static UNARY: LazyLock<HashSet<String>> = LazyLock::new(|| {
         .collect()
 });
 
-/// Returns whether the method at `path` (`/package.Service/Method`) is unary.
-pub(crate) fn is_unary(path: &str) -> bool {
+/// Returns whether the method at `path` (`/package.Service/Method`) is unary; an unknown one counts as a stream.
+#[must_use]
+pub fn is_unary(path: &str) -> bool {
     UNARY.contains(path)
 }
 

@@ -3,9 +3,10 @@
 //! Owns the listener, health, reflection and the order of the stop: not serving, no new calls, calls in flight finish.
 //! Handlers of streams and long polls must watch the drain themselves. After a crash callers see UNAVAILABLE.
 
-use crate::call::CallLayer;
+use crate::{Peer, call::CallLayer, health::Health};
 use clap::Args;
 use gauntlet_runtime::Lifecycle;
+use http::{HeaderName, HeaderValue, Method};
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
@@ -15,13 +16,15 @@ use tonic::{
     service::Routes,
     transport::server::{Server as Transport, TcpIncoming},
 };
-use tonic_health::{ServingStatus, server::HealthReporter};
 use tonic_web::GrpcWebLayer;
+use tower_http::cors::{AllowHeaders, CorsLayer};
 
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long watchers of health see NOT_SERVING before the server stops taking calls.
-const DRAIN_NOTICE: Duration = Duration::from_millis(100);
+/// How long a browser may remember that it may call us.
+const PREFLIGHT_AGE_MAX: Duration = Duration::from_secs(600);
+/// What a browser may read of an answer: the status of a call that failed before its first message is in its headers.
+const EXPOSED_HEADERS: [&str; 3] = ["grpc-status", "grpc-message", "grpc-status-details-bin"];
 
 /// Settings of a server; flatten it into a program's arguments.
 #[derive(Args, Clone, Debug)]
@@ -68,37 +71,38 @@ pub enum ServeError {
 #[derive(Debug)]
 pub struct Server {
     routes: Routes,
-    health: HealthReporter,
-    services: Vec<&'static str>,
+    health: Health,
     descriptors: &'static [u8],
-    web: bool,
+    web: Option<Vec<HeaderValue>>,
 }
 
 impl Server {
     /// Returns a server of `routes`, with health and with reflection of the contract.
     #[must_use]
     pub fn new(routes: Routes) -> Self {
-        let health = HealthReporter::new();
-        Self {
-            routes,
-            health,
-            services: vec![""],
-            descriptors: gauntlet_proto::FILE_DESCRIPTOR_SET,
-            web: false,
-        }
+        let descriptors = gauntlet_proto::FILE_DESCRIPTOR_SET;
+        Self { routes, health: Health::new(), descriptors, web: None }
     }
 
-    /// Names a service in health, such as `gauntlet.v1.ResultsService`; the whole server is there as the empty name.
+    /// Names a service in health and reflection, such as `gauntlet.v1.ResultsService`; in health the empty name is there
+    /// too and stands for the whole server.
     #[must_use]
     pub fn service(mut self, name: &'static str) -> Self {
-        self.services.push(name);
+        self.health.add(name);
         self
     }
 
-    /// Also answers gRPC-Web, over HTTP/1.1 too.
+    /// Names a service that `peer` serves and `routes` forward to: in health it is as well as the peer says.
     #[must_use]
-    pub fn web(mut self) -> Self {
-        self.web = true;
+    pub fn forwarded(mut self, name: &'static str, peer: Peer) -> Self {
+        self.health.add_forwarded(name, peer);
+        self
+    }
+
+    /// Also answers gRPC-Web, over HTTP/1.1 too; pages of these `origins` may call it.
+    #[must_use]
+    pub fn web(mut self, origins: Vec<HeaderValue>) -> Self {
+        self.web = Some(origins);
         self
     }
 
@@ -121,23 +125,28 @@ impl Server {
         let addr = incoming.local_addr().map_err(failed)?;
         let routes =
             self.routes_with_reflection().map_err(|source| ServeError::Reflection { source })?;
-        let Self { health, services, web, .. } = self;
-        Ok(Bound { incoming, addr, routes, health, services, web })
+        let Self { health, web, .. } = self;
+        Ok(Bound { incoming, addr, routes, health, web })
     }
 
+    /// Reflection lists what this server serves; it describes everything that the contract names.
     fn routes_with_reflection(&self) -> Result<Routes, tonic_reflection::server::Error> {
-        let builder = || {
-            tonic_reflection::server::Builder::configure()
+        let builder = |reflection: &'static str| {
+            let builder = tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(self.descriptors)
-                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+            let own = ["grpc.health.v1.Health", reflection];
+            self.health
+                .names()
+                .chain(own)
+                .fold(builder, |builder, name| builder.with_service_name(name))
         };
-        let health = tonic_health::server::HealthService::from_health_reporter(self.health.clone());
         Ok(self
             .routes
             .clone()
-            .add_service(tonic_health::pb::health_server::HealthServer::new(health))
-            .add_service(builder().build_v1()?)
-            .add_service(builder().build_v1alpha()?))
+            .add_service(self.health.service())
+            .add_service(builder("grpc.reflection.v1.ServerReflection").build_v1()?)
+            .add_service(builder("grpc.reflection.v1alpha.ServerReflection").build_v1alpha()?))
     }
 }
 
@@ -147,9 +156,8 @@ pub struct Bound {
     incoming: TcpIncoming,
     addr: SocketAddr,
     routes: Routes,
-    health: HealthReporter,
-    services: Vec<&'static str>,
-    web: bool,
+    health: Health,
+    web: Option<Vec<HeaderValue>>,
 }
 
 impl Bound {
@@ -171,22 +179,23 @@ impl Bound {
     /// # Errors
     /// When the transport fails.
     pub async fn serve(self, lifecycle: Lifecycle) -> Result<(), ServeError> {
-        let Self { incoming, addr, routes, health, services, web } = self;
-        set_all(&health, &services, ServingStatus::Serving).await;
+        let Self { incoming, addr, routes, health, web } = self;
+        health.start(&lifecycle).await;
         tracing::info!(%addr, "serving grpc");
         let stop = async move {
             lifecycle.draining().await;
-            stop_health(health, &services).await;
+            health.stop().await;
         };
-        let transport = Transport::builder()
+        let router = Transport::builder()
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT));
-        let served = if web {
-            let transport = transport.accept_http1(true).layer(GrpcWebLayer::new());
-            let router = transport.layer(CallLayer).add_routes(routes);
+            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+            .accept_http1(web.is_some());
+        let served = if let Some(origins) = web {
+            let router = router.layer(cors(origins)).layer(GrpcWebLayer::new());
+            let router = router.layer(CallLayer).add_routes(routes);
             router.serve_with_incoming_shutdown(incoming, stop).await
         } else {
-            let router = transport.layer(CallLayer).add_routes(routes);
+            let router = router.layer(CallLayer).add_routes(routes);
             router.serve_with_incoming_shutdown(incoming, stop).await
         };
         served.map_err(|source| ServeError::Serve { addr, source })?;
@@ -195,17 +204,12 @@ impl Bound {
     }
 }
 
-async fn set_all(health: &HealthReporter, services: &[&'static str], status: ServingStatus) {
-    for service in services {
-        health.set_service_status(service, status).await;
-    }
-}
-
-/// Tells the watchers, then forgets the services: that ends the streams of the watchers, which would block the stop.
-async fn stop_health(mut health: HealthReporter, services: &[&'static str]) {
-    set_all(&health, services, ServingStatus::NotServing).await;
-    tokio::time::sleep(DRAIN_NOTICE).await;
-    for service in services {
-        health.clear_service_status(service).await;
-    }
+/// A page may call us only when its origin was named: whoever calls the gateway can start browsers.
+fn cors(origins: Vec<HeaderValue>) -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(origins)
+        .allow_methods([Method::POST])
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers(EXPOSED_HEADERS.map(HeaderName::from_static))
+        .max_age(PREFLIGHT_AGE_MAX)
 }

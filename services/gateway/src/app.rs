@@ -7,6 +7,7 @@ use gauntlet_proto::v1::gateway_service_server::GatewayServiceServer;
 use gauntlet_rpc::{Bound, EndpointError, Peer, ServeError, Server, limited};
 use gauntlet_runtime::Lifecycle;
 use std::net::SocketAddr;
+use tonic::server::NamedService as _;
 use tonic::service::Routes;
 
 /// Why the gateway could not be built.
@@ -38,14 +39,19 @@ impl App {
             results: peer(&config.results)?,
             notifier: peer(&config.notifier)?,
         };
-        let handlers = Handlers::new(peers.clone(), lifecycle.clone());
+        let handlers = Handlers::new(peers.clone(), lifecycle.clone(), config.peer_silence_max);
         let mut routes = Routes::builder();
         routes
-            .add_service(ToScheduler::new(peers.scheduler, lifecycle))
-            .add_service(ToResults::new(peers.results, lifecycle))
-            .add_service(ToNotifier::new(peers.notifier, lifecycle))
+            .add_service(ToScheduler::new(peers.scheduler.clone(), lifecycle))
+            .add_service(ToResults::new(peers.results.clone(), lifecycle))
+            .add_service(ToNotifier::new(peers.notifier.clone(), lifecycle))
             .add_service(limited!(GatewayServiceServer::new(handlers)));
-        let server = Server::new(routes.routes()).service("gauntlet.v1.GatewayService").web();
+        let server = Server::new(routes.routes())
+            .service("gauntlet.v1.GatewayService")
+            .forwarded(ToScheduler::NAME, peers.scheduler)
+            .forwarded(ToResults::NAME, peers.results)
+            .forwarded(ToNotifier::NAME, peers.notifier)
+            .web(config.web_origins.clone());
         let bound = server.bind(config.listen).map_err(BuildError::Bind)?;
         Ok(Self { bound, lifecycle: lifecycle.clone() })
     }

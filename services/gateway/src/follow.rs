@@ -1,9 +1,10 @@
 //! `FollowRun`: the scheduler's events, untouched and in order, with the progress of results between them.
 //!
 //! Events never wait for progress. Results being away only means that no progress comes. The scheduler's stream ending
-//! early ends this one with its reason, and the client resumes by revision.
+//! early ends this one with its reason, one that falls silent as if it had died, and the client resumes by revision. A drain
+//! ends the following at once, however slow the client reads.
 
-use crate::grpc::{Peers, peer_status, watch};
+use crate::grpc::{PeerUnavailable, Peers, peer_status, watch};
 use gauntlet_proto::v1::{
     self, follow_run_response::Update, results_service_client::ResultsServiceClient,
     watch_run_response::Update as Watched,
@@ -13,6 +14,7 @@ use gauntlet_runtime::{Backoff, Lifecycle};
 use std::pin::Pin;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Status, Streaming};
 
@@ -24,56 +26,83 @@ type Messages = mpsc::Sender<Result<v1::FollowRunResponse, Status>>;
 pub(crate) async fn follow(
     peers: &Peers,
     lifecycle: &Lifecycle,
+    silence_max: Duration,
     request: v1::FollowRunRequest,
 ) -> Result<Pin<Box<dyn Stream<Item = Result<v1::FollowRunResponse, Status>> + Send>>, Status> {
-    let events = watch(peers, &request.run_id, request.after_revision).await?;
+    let opened = watch(peers, &request.run_id, request.after_revision);
+    let events = tokio::select! {
+        opened = tokio::time::timeout(silence_max, opened) => opened.map_err(|_| silent())??,
+        () = lifecycle.draining() => return Err(draining()),
+    };
     let (messages, stream) = mpsc::channel(BUFFERED_MAX);
-    let follower = Follower {
+    // Room for the last word is kept from the start: a client that does not read must not keep us from saying it.
+    let last = messages.clone().try_reserve_owned().map_err(|_| draining())?;
+    let mut follower = Follower {
         peers: peers.clone(),
         run_id: request.run_id,
         revision: request.after_revision,
+        silence_max,
         messages,
     };
-    lifecycle.spawn("follow_run", follower.run(events, lifecycle.clone()));
+    let drained = lifecycle.clone();
+    lifecycle.spawn("follow_run", async move {
+        let ended = tokio::select! {
+            biased;
+            () = drained.draining() => Err(draining()),
+            ended = follower.run(events) => ended,
+        };
+        if let Err(status) = ended {
+            last.send(Err(status));
+        }
+    });
     Ok(Box::pin(ReceiverStream::new(stream)))
+}
+
+fn silent() -> Status {
+    gauntlet_rpc::status(&PeerUnavailable { peer: "scheduler" })
 }
 
 struct Follower {
     peers: Peers,
     run_id: String,
     revision: i64,
+    silence_max: Duration,
     messages: Messages,
 }
 
 impl Follower {
-    async fn run(mut self, mut events: Streaming<v1::WatchRunResponse>, lifecycle: Lifecycle) {
+    /// Passes on until the scheduler ends its stream, or the client leaves.
+    async fn run(&mut self, mut events: Streaming<v1::WatchRunResponse>) -> Result<(), Status> {
         let (counts, mut progress) = mpsc::channel(1);
-        // The watch of progress ends when its receiver, dropped with this task, is gone.
         let watching = watch_progress(self.peers.clone(), self.run_id.clone(), counts);
-        let watching = lifecycle.spawn("follow_progress", watching);
+        tokio::pin!(watching);
+        let mut heard = Instant::now();
+        let mut watched = false;
         loop {
             let sent = tokio::select! {
                 biased;
-                () = lifecycle.draining() => {
-                    let _ = self.messages.send(Err(draining())).await;
-                    break;
-                }
-                () = self.messages.closed() => break,
+                () = self.messages.closed() => return Ok(()),
                 event = events.next() => match event {
-                    None => break,
-                    Some(Ok(message)) => self.pass(message).await,
-                    Some(Err(status)) => {
-                        let _ = self.messages.send(Err(peer_status("scheduler", status))).await;
-                        break;
+                    None => return Ok(()),
+                    Some(Err(status)) => return Err(peer_status("scheduler", status)),
+                    Some(Ok(message)) => {
+                        let sent = self.pass(message).await;
+                        // Only now: time that a slow client took is not the peer's silence.
+                        heard = Instant::now();
+                        sent
                     }
                 },
+                () = tokio::time::sleep_until(heard + self.silence_max) => return Err(silent()),
                 Some(counts) = progress.recv() => self.send(Update::Progress(counts)).await,
+                () = &mut watching, if !watched => {
+                    watched = true;
+                    Ok(())
+                }
             };
             if sent.is_err() {
-                break;
+                return Ok(());
             }
         }
-        watching.abort();
     }
 
     async fn pass(&mut self, message: v1::WatchRunResponse) -> Result<(), ()> {

@@ -1,21 +1,21 @@
 //! Forwarding: a call to a public service goes to its peer byte by byte, in both directions, streams too.
 //!
-//! Nothing is decoded. A peer that cannot be reached is UNAVAILABLE with reason PEER_UNAVAILABLE; a drain ends streams in
-//! flight with UNAVAILABLE, and clients reconnect.
+//! Nothing is decoded. A peer that cannot be reached is UNAVAILABLE with reason PEER_UNAVAILABLE. A drain ends streams with
+//! UNAVAILABLE, and clients reconnect; a unary call in flight is never cut, its deadline bounds it.
 
-use crate::grpc::PeerUnavailable;
-use gauntlet_rpc::{Peer, is_unavailable};
+use crate::grpc::{PeerUnavailable, peer_status};
+use gauntlet_rpc::Peer;
 use gauntlet_runtime::Lifecycle;
 use http::{HeaderMap, Request, Response};
-use http_body::{Frame, SizeHint};
+use http_body::Frame;
+use http_body_util::{BodyStream, StreamBody};
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::Status;
 use tonic::body::Body;
-use tower::Service;
+use tower::{Service, ServiceExt as _};
 
 type Reply = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
@@ -67,40 +67,44 @@ forwarder!(
     ToNotifier, "gauntlet.v1.NotifierService", "notifier"
 );
 
+/// Resolves when the call must end; never for a unary one.
+type Cut = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 async fn forward(
-    mut peer: Peer,
+    peer: Peer,
     lifecycle: Lifecycle,
     name: &'static str,
-    request: Request<Body>,
+    mut request: Request<Body>,
 ) -> Result<Response<Body>, Infallible> {
-    let ready = std::future::poll_fn(|cx| peer.poll_ready(cx)).await;
-    let answer = match ready {
-        Ok(()) => peer.call(request).await,
-        Err(status) => Err(status),
+    // A browser's text is decoded here, so neither its length nor the body's own idea of it holds; a peer resets such calls.
+    request.headers_mut().remove(http::header::CONTENT_LENGTH);
+    let request = request.map(|body| Body::new(StreamBody::new(BodyStream::new(body))));
+    let mut cut: Cut = match gauntlet_rpc::is_unary(request.uri().path()) {
+        true => Box::pin(std::future::pending()),
+        false => Box::pin(lifecycle.drain_token().cancelled_owned()),
+    };
+    let answer = tokio::select! {
+        biased;
+        answer = peer.oneshot(request) => answer,
+        () = &mut cut => Err(gauntlet_rpc::draining()),
     };
     Ok(match answer {
         Ok(response) => {
-            let drained = lifecycle.drain_token().cancelled_owned();
-            response.map(|body| {
-                Body::new(UntilDrain { body, drained: Box::pin(drained), peer: name, over: false })
-            })
+            response.map(|body| Body::new(UntilCut { body, cut, peer: name, over: false }))
         }
-        Err(status) if is_unavailable(&status) => {
-            gauntlet_rpc::status(&PeerUnavailable { peer: name }).into_http()
-        }
-        Err(status) => status.into_http(),
+        Err(status) => peer_status(name, status).into_http(),
     })
 }
 
 /// A response that a drain ends with a status, so that the server's graceful stop need not wait for streams.
-struct UntilDrain {
+struct UntilCut {
     body: Body,
-    drained: Pin<Box<WaitForCancellationFutureOwned>>,
+    cut: Cut,
     peer: &'static str,
     over: bool,
 }
 
-impl UntilDrain {
+impl UntilCut {
     /// Ends the response with a status.
     fn end(&mut self, status: &Status) -> Option<Result<Frame<bytes::Bytes>, Status>> {
         self.over = true;
@@ -111,7 +115,7 @@ impl UntilDrain {
     }
 }
 
-impl http_body::Body for UntilDrain {
+impl http_body::Body for UntilCut {
     type Data = bytes::Bytes;
     type Error = Status;
 
@@ -122,7 +126,7 @@ impl http_body::Body for UntilDrain {
         if self.over {
             return Poll::Ready(None);
         }
-        // What is there goes out first: a unary answer is never cut.
+        // What is there goes out first.
         match Pin::new(&mut self.body).poll_frame(cx) {
             // The peer died in the middle: said as UNAVAILABLE, which clients retry, not as a broken stream.
             Poll::Ready(Some(Err(_))) => {
@@ -132,15 +136,11 @@ impl http_body::Body for UntilDrain {
             Poll::Ready(frame) => return Poll::Ready(frame),
             Poll::Pending => {}
         }
-        std::task::ready!(self.drained.as_mut().poll(cx));
+        std::task::ready!(self.cut.as_mut().poll(cx));
         Poll::Ready(self.end(&gauntlet_rpc::draining()))
     }
 
     fn is_end_stream(&self) -> bool {
         self.over || self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

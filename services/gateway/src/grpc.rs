@@ -43,11 +43,12 @@ impl ToStatus for PeerUnavailable {
 pub(crate) struct Handlers {
     peers: Peers,
     lifecycle: Lifecycle,
+    silence_max: Duration,
 }
 
 impl Handlers {
-    pub(crate) fn new(peers: Peers, lifecycle: Lifecycle) -> Self {
-        Self { peers, lifecycle }
+    pub(crate) fn new(peers: Peers, lifecycle: Lifecycle, silence_max: Duration) -> Self {
+        Self { peers, lifecycle, silence_max }
     }
 }
 
@@ -60,7 +61,8 @@ impl GatewayService for Handlers {
         &self,
         request: Request<v1::FollowRunRequest>,
     ) -> Result<Response<Self::FollowRunStream>, Status> {
-        let stream = follow::follow(&self.peers, &self.lifecycle, request.into_inner()).await?;
+        let Self { peers, lifecycle, silence_max } = self;
+        let stream = follow::follow(peers, lifecycle, *silence_max, request.into_inner()).await?;
         Ok(Response::new(stream))
     }
 

@@ -64,6 +64,18 @@ impl Command {
     pub(crate) fn is_service(&self) -> bool {
         matches!(self, Self::Up(_) | Self::Serve(_) | Self::Migrate(_) | Self::Demo(_))
     }
+
+    /// Returns what the process is called in its traces.
+    pub(crate) fn service_name(&self) -> &'static str {
+        let Self::Serve(service) = self else { return "gauntlet" };
+        match service.as_ref() {
+            ServeCommand::Scheduler(_) => "gauntlet-scheduler",
+            ServeCommand::Results(_) => "gauntlet-results",
+            ServeCommand::Notifier(_) => "gauntlet-notifier",
+            ServeCommand::Gateway(_) => "gauntlet-gateway",
+            ServeCommand::Executor(_) => "gauntlet-executor",
+        }
+    }
 }
 
 /// Which mesh a command talks to.

@@ -3,6 +3,7 @@
 //! Every call goes to the gateway. It decides nothing; it only turns a refused call into a `Failure` that a person can act on.
 
 use crate::failure::Failure;
+use gauntlet_core::limits::RECORDING_BYTES_MAX;
 use gauntlet_proto::v1::{
     self, gateway_service_client::GatewayServiceClient,
     results_service_client::ResultsServiceClient, scheduler_service_client::SchedulerServiceClient,
@@ -19,6 +20,8 @@ const RETRY_DEADLINE: Duration = Duration::from_secs(20);
 /// How long we wait for a sign of life.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(2);
 const PAGE_SIZE: i32 = 1_000;
+/// Largest message of `SchedulerService`: one recording of the largest size, its name and its tags.
+const RECORDING_MESSAGE_BYTES_MAX: usize = RECORDING_BYTES_MAX + 64 * 1024;
 
 /// A mesh behind its gateway. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -37,7 +40,9 @@ impl Mesh {
         Ok(Self {
             endpoint: endpoint.to_owned(),
             gateway: limited!(GatewayServiceClient::new(peer.clone())),
-            scheduler: limited!(SchedulerServiceClient::new(peer.clone())),
+            scheduler: SchedulerServiceClient::new(peer.clone())
+                .max_decoding_message_size(RECORDING_MESSAGE_BYTES_MAX)
+                .max_encoding_message_size(RECORDING_MESSAGE_BYTES_MAX),
             results: limited!(ResultsServiceClient::new(peer)),
         })
     }

@@ -5,18 +5,15 @@
 
 use crate::client::Mesh;
 use crate::failure::Failure;
-use gauntlet_core::limits::MESSAGE_BYTES_MAX;
 use gauntlet_proto::v1;
 use gauntlet_recordings::RECORDING_BYTES_MAX;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-/// Recordings of one message, in bytes; the message limit minus room for names and tags.
+/// Recordings of one message, in bytes, so that no message holds up others; a larger recording goes alone.
 const BATCH_BYTES_MAX: usize = 3_500_000;
 /// Recordings of one message.
 const BATCH_RECORDINGS_MAX: usize = 1_000;
-/// A single recording still fits with this much around it.
-const MESSAGE_OVERHEAD_BYTES: usize = 64 * 1024;
 /// Folders within folders.
 const FOLDER_DEPTH_MAX: usize = 64;
 const EXTENSION: &str = "json";
@@ -115,20 +112,16 @@ fn read(path: &Path) -> Result<(Vec<u8>, String), String> {
     let shown = path.display();
     let metadata =
         std::fs::metadata(path).map_err(|error| format!("{shown}: cannot be read: {error}"))?;
-    let too_big = |limit: usize| {
-        format!("{shown}: the file has {} bytes; at most {limit} can be imported", metadata.len())
-    };
     if metadata.len() > RECORDING_BYTES_MAX as u64 {
-        return Err(too_big(RECORDING_BYTES_MAX));
+        return Err(format!(
+            "{shown}: the file has {} bytes; at most {RECORDING_BYTES_MAX} can be imported",
+            metadata.len()
+        ));
     }
     let content =
         std::fs::read(path).map_err(|error| format!("{shown}: cannot be read: {error}"))?;
     let flow = gauntlet_recordings::parse(&content, &shown.to_string())
         .map_err(|errors| errors.to_string())?;
-    let limit = MESSAGE_BYTES_MAX - MESSAGE_OVERHEAD_BYTES;
-    if content.len() > limit {
-        return Err(too_big(limit));
-    }
     Ok((content, flow.title))
 }
 

@@ -27,6 +27,7 @@ mod up;
 use clap::{CommandFactory as _, FromArgMatches as _, parser::ValueSource};
 use gauntlet_runtime::Exit;
 use std::process::ExitCode;
+use tracing::Instrument as _;
 
 /// Runs the program with the arguments of the process.
 #[must_use]
@@ -51,11 +52,17 @@ async fn program() -> anyhow::Result<Exit> {
     if !cli.command.is_service() && matches.value_source("log") == Some(ValueSource::DefaultValue) {
         cli.telemetry.log = cli::CLIENT_LOG.to_owned();
     }
-    if let Err(error) = gauntlet_runtime::telemetry::init(&cli.telemetry, "gauntlet") {
+    let service_name = cli.command.service_name();
+    if let Err(error) = gauntlet_runtime::telemetry::init(&cli.telemetry, service_name) {
         output::error(&gauntlet_runtime::error_chain(&error));
         return Ok(Exit::BadConfig);
     }
-    match commands::dispatch(cli.command).await {
+    // One trace for all calls of a command; a service lives too long to be one, its calls have their own.
+    let span = match cli.command.is_service() {
+        true => tracing::Span::none(),
+        false => tracing::info_span!("command", otel.kind = "client"),
+    };
+    match commands::dispatch(cli.command).instrument(span).await {
         Ok(exit) => Ok(exit),
         Err(failure) => {
             output::error(&failure.to_string());

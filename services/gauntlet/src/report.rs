@@ -16,10 +16,9 @@ use gauntlet_runtime::Backoff;
 use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
-use tokio::time::Instant;
 use tonic::Code;
 
-/// How long we wait for results to seal a run that has a verdict.
+/// How long we wait for results to seal a run that has ended.
 const SEAL_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Results carry steps, so pages are small; they shrink further when one does not fit in a message.
 const RESULTS_PAGE_SIZE: i32 = 200;
@@ -105,7 +104,7 @@ impl Report {
 pub(crate) async fn gather(mesh: &Mesh, run_id: &str) -> Result<Report, Failure> {
     let run = mesh.get_run(run_id).await?;
     let planned = mesh.list_planned_tests(run_id).await?;
-    wait_for_seal(mesh, &run).await?;
+    wait_for_seal(mesh, &run).await;
     let results = list_results(mesh, run_id, run.generation).await?;
     Ok(merge(run, planned, results))
 }
@@ -154,25 +153,33 @@ fn without_result(planned: v1::PlannedTest, state: v1::RunState) -> ReportedTest
     }
 }
 
-/// A verdict is computed from sealed results, so a run that has one is sealed, or will be at once. Others may never be.
-async fn wait_for_seal(mesh: &Mesh, run: &v1::Run) -> Result<(), Failure> {
-    if !names::is_terminal(run.state()) || run.verdict.is_none() {
-        return Ok(());
+/// Waits until results says that nothing more can be added. A verdict comes after the seal; an aborted run is sealed when
+/// results hears of its end. When results stays away the report tells what there is.
+async fn wait_for_seal(mesh: &Mesh, run: &v1::Run) {
+    if !names::is_terminal(run.state()) {
+        return;
     }
-    let deadline = Instant::now() + SEAL_WAIT_MAX;
     let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(1));
-    loop {
-        let request = results_request(&run.run_id, run.generation, 1);
-        let reply = mesh
-            .call("cannot list results", request, |mut mesh, request| async move {
-                mesh.results.list_test_results(request).await
-            })
-            .await?;
-        if reply.sealed || Instant::now() >= deadline {
-            return Ok(());
+    let sealed = async {
+        while !watch_seal(mesh, run).await {
+            backoff.sleep().await;
         }
-        backoff.sleep().await;
+    };
+    let _ = tokio::time::timeout(SEAL_WAIT_MAX, sealed).await;
+}
+
+/// Watches the progress, whose last message says that it is sealed; returns whether it came.
+async fn watch_seal(mesh: &Mesh, run: &v1::Run) -> bool {
+    let request =
+        v1::WatchProgressRequest { run_id: run.run_id.clone(), generation: run.generation };
+    let Ok(opened) = mesh.results.clone().watch_progress(request).await else { return false };
+    let mut progress = opened.into_inner();
+    while let Ok(Some(message)) = progress.message().await {
+        if message.sealed {
+            return true;
+        }
     }
+    false
 }
 
 async fn list_results(

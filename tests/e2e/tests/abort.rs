@@ -36,6 +36,8 @@ async fn c4_ctrl_c_while_a_page_hangs_exits_4_and_leaves_no_process() {
         },
     )
     .await;
+    let sealed = "SELECT count(*) FROM results.seals";
+    assert_eq!(mesh.count(sealed).await, 1, "nothing can be added to what was reported");
     let document = document(&report);
     assert_eq!(document["state"], "ABORTED");
     for test in document["tests"].as_array().unwrap() {

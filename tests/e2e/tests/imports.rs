@@ -1,6 +1,6 @@
 //! Bad input: a clear error that names file, step and field, exit 2, and nothing stored.
 
-use crate::support::{Mesh, PATIENCE, counter};
+use crate::support::{Mesh, PATIENCE, assert_each_once, counter, document};
 use std::path::Path;
 
 async fn list(mesh: &Mesh) -> String {
@@ -55,4 +55,31 @@ async fn bad_recordings_are_refused_with_names_and_nothing_is_stored() {
     refused(&mesh, &mixed, &["unknown.json"]).await;
     assert_eq!(list(&mesh).await, before, "byte-equal");
     assert_eq!(mesh.count("SELECT count(*) FROM scheduler.tests").await, 0);
+}
+
+/// A recording of exactly `bytes` bytes.
+fn padded(recording: &serde_json::Value, bytes: usize) -> Vec<u8> {
+    let mut text = recording.to_string().into_bytes();
+    text.resize(bytes, b' ');
+    text
+}
+
+#[tokio::test]
+async fn recordings_of_up_to_16_mib_are_imported_and_run_and_one_byte_more_is_refused() {
+    let mesh = Mesh::start().await;
+    let _executor = mesh.executor("one", None);
+    let folder = mesh.folder.path().join("large");
+    std::fs::create_dir(&folder).unwrap();
+    let recording = |title| counter(title, &mesh.site_url, "/", "1");
+    std::fs::write(folder.join("a.json"), padded(&recording("a"), 10_000_000)).unwrap();
+    std::fs::write(folder.join("b.json"), padded(&recording("b"), 16_777_216)).unwrap();
+    let (mut run, report) = mesh.run_folder(&folder, &[]);
+    assert_eq!(run.wait(PATIENCE).await.code(), Some(0), "{}", run.output());
+    assert_each_once(&document(&report), 2, "passed");
+    let large =
+        "SELECT count(*) FROM scheduler.test_revisions WHERE octet_length(content) >= 10000000";
+    assert_eq!(mesh.count(large).await, 2);
+    let file = mesh.folder.path().join("larger.json");
+    std::fs::write(&file, padded(&recording("c"), 16_777_217)).unwrap();
+    refused(&mesh, &file, &["larger.json", "16777217 bytes", "at most 16777216"]).await;
 }

@@ -8,4 +8,5 @@ mod abort;
 mod documents;
 mod imports;
 mod kill;
+mod traces;
 mod verdicts;

@@ -27,6 +27,11 @@ pub(crate) struct Mesh {
 impl Mesh {
     /// Starts all services but no executor.
     pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts all services but no executor; each of them, and every executor, gets these flags too.
+    pub(crate) async fn start_with(flags: &[&str]) -> Self {
         let store = TestStore::shared().await;
         let schema = [
             include_str!("../../../services/scheduler/migrations/0001_runs.sql"),
@@ -43,7 +48,10 @@ impl Mesh {
         .await;
         let site = Site::start().await;
         let folder = tempfile::tempdir().unwrap();
-        let commands = commands(&database, store, folder.path());
+        let mut commands = commands(&database, store, folder.path());
+        for command in commands.values_mut() {
+            command.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        }
         let gateway = format!("http://{}", value_of(&commands["gateway"], "--listen"));
         let site_url = site.url.clone();
         let processes = BTreeMap::new();
@@ -63,6 +71,10 @@ impl Mesh {
 
     pub(crate) fn kill9(&mut self, service: &'static str) {
         self.processes.get_mut(service).expect("a running service").kill9();
+    }
+
+    pub(crate) fn process(&self, service: &str) -> &GauntletProcess {
+        &self.processes[service]
     }
 
     /// Starts an executor with one slot; `fault` is where it stops for ever.
@@ -96,12 +108,22 @@ impl Mesh {
     pub(crate) fn run(&self, recordings: &[Value], args: &[&str]) -> (GauntletProcess, PathBuf) {
         let folder = self.folder.path().join(format!("recordings-{}", recordings.len()));
         write_recordings(&folder, recordings);
+        self.run_folder(&folder, args)
+    }
+
+    /// Starts `gauntlet run` on a folder of recordings. Whatever it writes is gone with the mesh.
+    pub(crate) fn run_folder(&self, folder: &Path, args: &[&str]) -> (GauntletProcess, PathBuf) {
         let report = self.folder.path().join("report.json");
         let json = format!("--json={}", report.display());
-        let folder = folder.display().to_string();
-        let mut command = vec!["run", &folder, &json];
+        let (folder, reports) = (folder.display().to_string(), self.report_dir());
+        let mut command = vec!["run", &folder, &json, "--report-dir", &reports];
         command.extend(args);
         (self.cli(&command), report)
+    }
+
+    /// Returns where screenshots go; the default would be the working folder.
+    pub(crate) fn report_dir(&self) -> String {
+        self.folder.path().join("reports").display().to_string()
     }
 
     /// Asks the database, whose rows are the truth.

@@ -21,6 +21,8 @@ async fn the_readmes_first_command_passes_its_samples_over_two_executors() {
         &junit.display().to_string(),
         "--data-dir",
         &folder.path().join("data").display().to_string(),
+        "--report-dir",
+        &folder.path().join("reports").display().to_string(),
     ]);
     let status = run.wait(PATIENCE).await;
     assert_eq!(status.code(), Some(0), "{}", run.output());
@@ -64,6 +66,9 @@ async fn a_wrong_expectation_fails_the_run_at_its_step_and_one_webhook_tells_so(
         (Some("assertion"), Some("\"1\""))
     );
     assert!(failure["expected"].as_str().unwrap().contains("=== '2'"));
+    let screenshot = failure["screenshot"].as_str().unwrap();
+    assert!(screenshot.starts_with(&mesh.report_dir()), "{screenshot}");
+    assert!(std::fs::read(screenshot).unwrap().starts_with(b"\x89PNG"));
     let received = receiver.wait_for(1, PATIENCE).await;
     let body: serde_json::Value = serde_json::from_slice(&received[0].body).unwrap();
     assert_eq!(
@@ -86,6 +91,6 @@ async fn a_detached_run_is_waited_for_later_by_its_id() {
     let listed: serde_json::Value = serde_json::from_str(&list.output()).unwrap();
     let runs = listed.as_array().or_else(|| listed["runs"].as_array()).unwrap();
     let run_id = runs[0]["run_id"].as_str().unwrap().to_owned();
-    let mut wait = mesh.cli(&["wait", &run_id]);
+    let mut wait = mesh.cli(&["wait", &run_id, "--report-dir", &mesh.report_dir()]);
     assert_eq!(wait.wait(PATIENCE).await.code(), Some(0), "{}", wait.output());
 }

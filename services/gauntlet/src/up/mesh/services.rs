@@ -114,9 +114,9 @@ impl Parts {
     pub(super) async fn start_gateway(
         &mut self,
         listen: SocketAddr,
-        [scheduler, results, notifier]: [String; 3],
+        peers: [String; 3],
     ) -> Result<(), Failure> {
-        let config = gauntlet_gateway::Config { listen, scheduler, results, notifier };
+        let config = gauntlet_gateway::Config::new(listen, peers);
         let app = gauntlet_gateway::App::build(&config, &self.gateway).await;
         let app = app.map_err(|error| no_gateway(listen, &error))?;
         self.endpoint = format!("http://{}", app.addr());
