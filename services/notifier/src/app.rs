@@ -1,18 +1,16 @@
 //! The notifier as a process or as a part of one: build, then run.
 
 use crate::config::Config;
-use crate::follow::Follower;
 use crate::grpc::Handlers;
 use crate::migrations;
 use crate::send::Sender;
 use crate::store::Store;
+use gauntlet_feed::Follower;
 use gauntlet_pg::{PgError, Pool, SchemaError, latest_version};
 use gauntlet_proto::v1::notifier_service_server::NotifierServiceServer;
 use gauntlet_rpc::{Bound, EndpointError, Peer, ServeError, Server, limited};
 use gauntlet_runtime::Lifecycle;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use tokio::sync::Notify;
 use tonic::service::Routes;
 
 /// The schema in the database.
@@ -38,7 +36,7 @@ pub enum BuildError {
 /// A notifier, built and listening, but not answering yet.
 pub struct App {
     bound: Bound,
-    follower: Follower,
+    follower: Follower<Store>,
     sender: Sender,
     lifecycle: Lifecycle,
 }
@@ -55,14 +53,13 @@ impl App {
         pool.check(latest_version(&runner)).await.map_err(BuildError::Schema)?;
         let store = Store::new(pool);
         let scheduler = Peer::connect_lazy(&config.scheduler).map_err(BuildError::Endpoint)?;
-        let created = Arc::new(Notify::new());
         let handlers = Handlers { store: store.clone() };
         let mut routes = Routes::builder();
         routes.add_service(limited!(NotifierServiceServer::new(handlers)));
         let server = Server::new(routes.routes()).service("gauntlet.v1.NotifierService");
         let bound = server.bind(config.listen).map_err(BuildError::Bind)?;
-        let sender = Sender::new(store.clone(), config, created.clone(), lifecycle);
-        let follower = Follower { store, scheduler, created, lifecycle: lifecycle.clone() };
+        let sender = Sender::new(store.clone(), config, lifecycle);
+        let follower = Follower::new(store, scheduler, lifecycle);
         Ok(Self { bound, follower, sender, lifecycle: lifecycle.clone() })
     }
 

@@ -8,9 +8,7 @@ use crate::guard::{self, Refused, Vetted};
 use crate::sign::Secret;
 use crate::store::{DueDelivery, Store, Tried};
 use gauntlet_runtime::{Clock, Lifecycle, error_chain, jitter};
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
 
 /// How long one try may take.
 const TRY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -29,23 +27,16 @@ pub(crate) struct Sender {
     pub(crate) secret: Secret,
     pub(crate) allow_loopback: bool,
     pub(crate) retry_schedule: Vec<Duration>,
-    pub(crate) created: Arc<Notify>,
     pub(crate) lifecycle: Lifecycle,
 }
 
 impl Sender {
-    pub(crate) fn new(
-        store: Store,
-        config: &Config,
-        created: Arc<Notify>,
-        lifecycle: &Lifecycle,
-    ) -> Self {
+    pub(crate) fn new(store: Store, config: &Config, lifecycle: &Lifecycle) -> Self {
         Self {
             store,
             secret: config.secret.clone(),
             allow_loopback: config.allow_loopback,
             retry_schedule: config.retry_schedule.clone(),
-            created,
             lifecycle: lifecycle.clone(),
         }
     }
@@ -65,7 +56,7 @@ impl Sender {
             }
             tokio::select! {
                 () = self.lifecycle.draining() => return,
-                () = self.created.notified() => {}
+                () = self.store.created() => {}
                 () = tokio::time::sleep(LOOK_INTERVAL) => {}
             }
         }

@@ -3,18 +3,12 @@
 pub(crate) mod sql;
 
 use gauntlet_core::RunId;
+use gauntlet_feed::Cursor;
 use gauntlet_pg::{PgError, Pool, Row, Transaction, Tx};
 use jiff::Timestamp;
+use std::sync::Arc;
 use std::time::Duration;
-use uuid::Uuid;
-
-/// Where the follower of the feed stands in one lane.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Cursor {
-    pub(crate) lane: i32,
-    pub(crate) feed_id: Uuid,
-    pub(crate) position: i64,
-}
+use tokio::sync::Notify;
 
 /// A delivery to create.
 #[derive(Debug, Clone)]
@@ -84,15 +78,16 @@ impl Transaction for TakeEvent<'_> {
     }
 }
 
-/// Connections to the schema `notifier`. Cheap to clone.
+/// Connections to the schema `notifier`, and the wake-up of who sends. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Store {
     pool: Pool,
+    created: Arc<Notify>,
 }
 
 impl Store {
     pub(crate) fn new(pool: Pool) -> Self {
-        Self { pool }
+        Self { pool, created: Arc::default() }
     }
 
     pub(crate) async fn list_cursors(&self) -> Result<Vec<Cursor>, PgError> {
@@ -116,7 +111,16 @@ impl Store {
         cursor: Cursor,
         delivery: Option<&NewDelivery>,
     ) -> Result<(), PgError> {
-        self.pool.transact(&TakeEvent { cursor, delivery }).await
+        self.pool.transact(&TakeEvent { cursor, delivery }).await?;
+        if delivery.is_some() {
+            self.created.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Waits until this process may have created a delivery: a hint to look.
+    pub(crate) async fn created(&self) {
+        self.created.notified().await;
     }
 
     /// Takes due deliveries; nobody else takes them for `hold`.

@@ -11,7 +11,6 @@ pub(crate) mod sql;
 pub(crate) use ingest::Opened;
 pub(crate) use ingest::{Fence, NewAttempt, ReportOutcome};
 pub(crate) use reads::{Page, PageRequest};
-pub(crate) use seals::Cursor;
 
 use gauntlet_core::RunId;
 use gauntlet_pg::{PgError, Pool};
