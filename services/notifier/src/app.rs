@@ -2,7 +2,9 @@
 
 use crate::config::Config;
 use crate::grpc::Handlers;
+use crate::guard::Guard;
 use crate::migrations;
+use crate::post::Poster;
 use crate::send::Sender;
 use crate::store::Store;
 use gauntlet_feed::Follower;
@@ -28,6 +30,9 @@ pub enum BuildError {
     /// The scheduler's endpoint is malformed.
     #[error("the notifier cannot use the scheduler's endpoint")]
     Endpoint(#[source] EndpointError),
+    /// The HTTP client cannot be made.
+    #[error("the notifier cannot make its http client")]
+    Http(#[source] reqwest::Error),
     /// The address cannot be listened on.
     #[error("the notifier cannot listen")]
     Bind(#[source] ServeError),
@@ -52,13 +57,15 @@ impl App {
         let runner = migrations().map_err(BuildError::Schema)?;
         pool.check(latest_version(&runner)).await.map_err(BuildError::Schema)?;
         let store = Store::new(pool);
+        let guard = Guard { allow_loopback: config.allow_loopback };
+        let poster = Poster::new(guard, config.secret.clone()).map_err(BuildError::Http)?;
         let scheduler = Peer::connect_lazy(&config.scheduler).map_err(BuildError::Endpoint)?;
         let handlers = Handlers { store: store.clone() };
         let mut routes = Routes::builder();
         routes.add_service(limited!(NotifierServiceServer::new(handlers)));
         let server = Server::new(routes.routes()).service("gauntlet.v1.NotifierService");
         let bound = server.bind(config.listen).map_err(BuildError::Bind)?;
-        let sender = Sender::new(store.clone(), config, lifecycle);
+        let sender = Sender::new(store.clone(), poster, config.retry_schedule.clone(), lifecycle);
         let follower = Follower::new(store, scheduler, lifecycle);
         Ok(Self { bound, follower, sender, lifecycle: lifecycle.clone() })
     }

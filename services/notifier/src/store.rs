@@ -24,6 +24,8 @@ pub(crate) struct NewDelivery {
 pub(crate) struct DueDelivery {
     pub(crate) delivery_id: String,
     pub(crate) url: String,
+    /// Host and port of the URL, by which receivers are told apart.
+    pub(crate) receiver: String,
     pub(crate) body: String,
     pub(crate) attempt_count: i32,
 }
@@ -123,21 +125,21 @@ impl Store {
         self.created.notified().await;
     }
 
-    /// Takes due deliveries; nobody else takes them for `hold`.
+    /// Takes the delivery that is due longest and whose receiver is not full; nobody else takes it for `hold`.
     pub(crate) async fn claim(
         &self,
-        limit: i64,
+        full_receivers: &[&str],
         hold: Duration,
-    ) -> Result<Vec<DueDelivery>, PgError> {
-        let rows =
-            self.pool.read().query(sql::DELIVERIES_CLAIM, &[&limit, &hold.as_secs_f64()]).await?;
-        let due = |row: &Row| DueDelivery {
+    ) -> Result<Option<DueDelivery>, PgError> {
+        let params: [&(dyn gauntlet_pg::ToSql + Sync); 2] = [&full_receivers, &hold.as_secs_f64()];
+        let row = self.pool.read().query_opt(sql::DELIVERIES_CLAIM, &params).await?;
+        Ok(row.map(|row| DueDelivery {
             delivery_id: row.get("delivery_id"),
             url: row.get("url"),
+            receiver: row.get("receiver"),
             body: row.get("body"),
             attempt_count: row.get("attempt_count"),
-        };
-        Ok(rows.iter().map(due).collect())
+        }))
     }
 
     /// Records how a try ended.

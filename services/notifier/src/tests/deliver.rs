@@ -112,7 +112,8 @@ async fn one_slow_receiver_delays_no_other() {
     let mut world = World::start().await;
     let (slow, quick) = (FakeWebhookReceiver::start().await, FakeWebhookReceiver::start().await);
     world.notifier().await;
-    let backlog = 40;
+    // More than are in flight at once to all receivers.
+    let backlog = 100;
     for _ in 0..backlog {
         slow.reply_late(200, NEVER);
         world.run_ends(&slow.url());
