@@ -41,7 +41,7 @@ impl Poster {
     /// Makes the client. Without CA certificates there is one that can call http only: most meshes on one machine need no
     /// more, and a delivery to https says what is missing.
     pub(crate) fn new(guard: Guard, secret: Secret) -> Result<Self, reqwest::Error> {
-        match builder(guard).build() {
+        match builder(guard, TRY_TIMEOUT).build() {
             Ok(client) => Ok(Self { client, guard, secret, has_roots: true }),
             Err(error) => {
                 tracing::warn!(error = %error_chain(&error), "no receiver can be called by https");
@@ -51,7 +51,7 @@ impl Poster {
     }
 
     fn without_roots(guard: Guard, secret: Secret) -> Result<Self, reqwest::Error> {
-        let client = builder(guard).tls_certs_only([]).build()?;
+        let client = builder(guard, TRY_TIMEOUT).tls_certs_only([]).build()?;
         Ok(Self { client, guard, secret, has_roots: false })
     }
 
@@ -93,14 +93,14 @@ impl From<Refused> for Answer {
     }
 }
 
-fn builder(resolver: impl Resolve + 'static) -> ClientBuilder {
+fn builder(resolver: impl Resolve + 'static, try_timeout: Duration) -> ClientBuilder {
     Client::builder()
         .user_agent(concat!("gauntlet/", env!("CARGO_PKG_VERSION")))
         .dns_resolver(Arc::new(resolver))
         .redirect(Policy::none())
         .no_proxy()
         .pool_max_idle_per_host(0)
-        .timeout(TRY_TIMEOUT)
+        .timeout(try_timeout)
 }
 
 /// The library's own text is not recorded: it may repeat the URL.
@@ -177,7 +177,7 @@ mod tests {
     #[tokio::test]
     async fn the_look_up_of_a_name_counts_as_part_of_the_try() {
         let secret = secret();
-        let client = builder(Stuck).timeout(Duration::from_millis(50)).build().unwrap();
+        let client = builder(Stuck, Duration::from_millis(50)).build().unwrap();
         let poster = Poster { client, guard: LOCAL, secret, has_roots: true };
         let due = due("http://a.example/");
         let answered = tokio::time::timeout(TRY_TIMEOUT, poster.post(&due));

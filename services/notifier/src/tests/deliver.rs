@@ -126,6 +126,18 @@ async fn one_slow_receiver_delays_no_other() {
 }
 
 #[tokio::test]
+async fn a_receiver_with_more_deliveries_than_its_share_gets_each_of_them_once() {
+    let mut world = World::start().await;
+    let receiver = FakeWebhookReceiver::start().await;
+    let run_ids: Vec<_> = (0..40).map(|_| world.run_ends(&receiver.url())).collect();
+    world.notifier().await;
+    for run_id in &run_ids {
+        world.delivery(*run_id, "SUCCEEDED").await;
+    }
+    assert_eq!(receiver.received().len(), run_ids.len());
+}
+
+#[tokio::test]
 async fn e5_a_loopback_callback_is_dead_at_once_unless_allowed() {
     let mut world = World::start().await;
     world.config.allow_loopback = false;
