@@ -1,5 +1,5 @@
-//! What tests share: a real Postgres and Redis, a database each, a fake webhook receiver, processes
-//! to kill, and waiting for a condition. Nothing but tests depends on this crate.
+//! What tests share: a real Postgres and Redis, a database each, a fake webhook receiver, a fake event
+//! feed, processes to kill, and waiting for a condition. Nothing but tests depends on this crate.
 //!
 //! Works under plain `cargo test` and under nextest, with nothing running beforehand. Here a failure
 //! is a panic with the reason: there is no caller who could do better.
@@ -29,6 +29,7 @@
 
 mod client;
 mod database;
+mod feed;
 mod gauntlet;
 mod processes;
 mod store;
@@ -37,6 +38,7 @@ mod wait;
 mod webhook;
 
 pub use database::TestDatabase;
+pub use feed::FakeEventFeed;
 pub use gauntlet::GauntletProcess;
 pub use gauntlet_embedded::{EmbeddedConfig, EmbeddedStore, Pid, free_port};
 pub use processes::{kill9, processes_with_marker};

@@ -111,6 +111,17 @@ impl FakeWebhookReceiver {
         self.script(status, headers, Duration::ZERO);
     }
 
+    /// Sends the next request that has no scripted reply yet elsewhere, with status 307.
+    ///
+    /// # Panics
+    /// When `url` cannot be a header.
+    pub fn redirect_to(&self, url: &str) {
+        let mut headers = HeaderMap::new();
+        let url = url.parse().expect("a url for a header");
+        headers.insert(axum::http::header::LOCATION, url);
+        self.script(307, headers, Duration::ZERO);
+    }
+
     /// Like [`Self::reply_with`], but only after `delay`, for the sender's timeout.
     pub fn reply_late(&self, status: u16, delay: Duration) {
         self.script(status, HeaderMap::new(), delay);

@@ -1,18 +1,18 @@
 //! The notifier as a process or as a part of one: build, then run.
 
 use crate::config::Config;
-use crate::follow::Follower;
 use crate::grpc::Handlers;
+use crate::guard::Guard;
 use crate::migrations;
+use crate::post::Poster;
 use crate::send::Sender;
 use crate::store::Store;
+use gauntlet_feed::Follower;
 use gauntlet_pg::{PgError, Pool, SchemaError, latest_version};
 use gauntlet_proto::v1::notifier_service_server::NotifierServiceServer;
 use gauntlet_rpc::{Bound, EndpointError, Peer, ServeError, Server, limited};
 use gauntlet_runtime::Lifecycle;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use tokio::sync::Notify;
 use tonic::service::Routes;
 
 /// The schema in the database.
@@ -30,6 +30,9 @@ pub enum BuildError {
     /// The scheduler's endpoint is malformed.
     #[error("the notifier cannot use the scheduler's endpoint")]
     Endpoint(#[source] EndpointError),
+    /// The HTTP client cannot be made.
+    #[error("the notifier cannot make its http client")]
+    Http(#[source] reqwest::Error),
     /// The address cannot be listened on.
     #[error("the notifier cannot listen")]
     Bind(#[source] ServeError),
@@ -38,7 +41,7 @@ pub enum BuildError {
 /// A notifier, built and listening, but not answering yet.
 pub struct App {
     bound: Bound,
-    follower: Follower,
+    follower: Follower<Store>,
     sender: Sender,
     lifecycle: Lifecycle,
 }
@@ -54,15 +57,16 @@ impl App {
         let runner = migrations().map_err(BuildError::Schema)?;
         pool.check(latest_version(&runner)).await.map_err(BuildError::Schema)?;
         let store = Store::new(pool);
+        let guard = Guard { allow_loopback: config.allow_loopback };
+        let poster = Poster::new(guard, config.secret.clone()).map_err(BuildError::Http)?;
         let scheduler = Peer::connect_lazy(&config.scheduler).map_err(BuildError::Endpoint)?;
-        let created = Arc::new(Notify::new());
         let handlers = Handlers { store: store.clone() };
         let mut routes = Routes::builder();
         routes.add_service(limited!(NotifierServiceServer::new(handlers)));
         let server = Server::new(routes.routes()).service("gauntlet.v1.NotifierService");
         let bound = server.bind(config.listen).map_err(BuildError::Bind)?;
-        let sender = Sender::new(store.clone(), config, created.clone(), lifecycle);
-        let follower = Follower { store, scheduler, created, lifecycle: lifecycle.clone() };
+        let sender = Sender::new(store.clone(), poster, config.retry_schedule.clone(), lifecycle);
+        let follower = Follower::new(store, scheduler, lifecycle);
         Ok(Self { bound, follower, sender, lifecycle: lifecycle.clone() })
     }
 

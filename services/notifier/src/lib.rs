@@ -10,6 +10,7 @@ mod config;
 mod follow;
 mod grpc;
 mod guard;
+mod post;
 mod send;
 mod sign;
 mod store;

@@ -1,23 +1,23 @@
-//! Sends deliveries: claimed in the database, sent outside any transaction, recorded after.
+//! Sends deliveries: claimed in the database one by one as there is room, sent outside any transaction, recorded after.
 //!
-//! A crash while sending leaves the claim to run out, and the next process sends again under the same id. Nothing of a URL
-//! but its origin is ever logged: it may carry a token.
+//! A slow receiver fills its own share and no more, so that the others are called when they are due. A crash while sending
+//! leaves the claim to run out, and the next process sends again under the same id.
 
-use crate::config::Config;
-use crate::guard::{self, Refused, Vetted};
-use crate::sign::Secret;
+use crate::post::{Answer, Poster};
 use crate::store::{DueDelivery, Store, Tried};
-use gauntlet_runtime::{Clock, Lifecycle, error_chain, jitter};
+use gauntlet_runtime::{Lifecycle, error_chain, jitter};
+use std::collections::HashMap;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::task::JoinSet;
 
-/// How long one try may take.
-const TRY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a claimed delivery is left alone: a try and its record.
 const HOLD: Duration = Duration::from_secs(30);
-/// Deliveries sent at once.
-const BATCH_MAX: i64 = 16;
+/// Deliveries in flight at once.
+const IN_FLIGHT_MAX: usize = 64;
+/// Deliveries in flight to one receiver.
+const IN_FLIGHT_PER_RECEIVER_MAX: usize = 4;
 /// How often the table is read when nobody announced a delivery.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// How far the waits between tries are spread.
@@ -25,81 +25,105 @@ const JITTER: f64 = 0.2;
 
 /// The sender of this process.
 pub(crate) struct Sender {
-    pub(crate) store: Store,
-    pub(crate) secret: Secret,
-    pub(crate) allow_loopback: bool,
-    pub(crate) retry_schedule: Vec<Duration>,
-    pub(crate) created: Arc<Notify>,
-    pub(crate) lifecycle: Lifecycle,
+    courier: Arc<Courier>,
+    lifecycle: Lifecycle,
+    in_flight: JoinSet<String>,
+    /// Receivers with deliveries in flight, and how many.
+    busy: HashMap<String, usize>,
 }
 
 impl Sender {
     pub(crate) fn new(
         store: Store,
-        config: &Config,
-        created: Arc<Notify>,
+        poster: Poster,
+        retry_schedule: Vec<Duration>,
         lifecycle: &Lifecycle,
     ) -> Self {
         Self {
-            store,
-            secret: config.secret.clone(),
-            allow_loopback: config.allow_loopback,
-            retry_schedule: config.retry_schedule.clone(),
-            created,
+            courier: Arc::new(Courier { store, poster, retry_schedule }),
             lifecycle: lifecycle.clone(),
+            in_flight: JoinSet::new(),
+            busy: HashMap::new(),
         }
     }
 
-    /// Sends until the drain; tries under way are finished first.
-    pub(crate) async fn run(self) {
-        while !self.lifecycle.is_draining() {
-            match self.store.claim(BATCH_MAX, HOLD).await {
-                Ok(due) if !due.is_empty() => {
-                    futures_util::future::join_all(due.iter().map(|due| self.deliver(due))).await;
-                    continue;
-                }
-                Ok(_) => {}
-                Err(error) => {
-                    tracing::warn!(error = %error_chain(&error), "no deliveries could be claimed");
-                }
-            }
+    /// Sends until the drain; tries in flight are finished then, as long as the lifecycle's grace lasts.
+    pub(crate) async fn run(mut self) {
+        let lifecycle = self.lifecycle.clone();
+        while !lifecycle.is_draining() {
+            self.start_due().await;
             tokio::select! {
-                () = self.lifecycle.draining() => return,
-                () = self.created.notified() => {}
+                () = lifecycle.draining() => break,
+                Some(ended) = self.in_flight.join_next() => {
+                    let receiver = ended.unwrap_or_else(|error| resume_unwind(error.into_panic()));
+                    self.free(receiver);
+                }
+                () = self.courier.store.created() => {}
                 () = tokio::time::sleep(LOOK_INTERVAL) => {}
             }
         }
+        while self.in_flight.join_next().await.is_some() {}
     }
 
-    async fn deliver(&self, due: &DueDelivery) {
-        let tried = match guard::vet(&due.url, self.allow_loopback).await {
-            Ok(vetted) => self.post(due, &vetted).await,
-            Err(refused) => self.refused(due, &refused),
+    /// Starts what is due while there is room for it.
+    async fn start_due(&mut self) {
+        while self.in_flight.len() < IN_FLIGHT_MAX && !self.lifecycle.is_draining() {
+            let full = self.busy.iter().filter(|(_, count)| **count >= IN_FLIGHT_PER_RECEIVER_MAX);
+            let full: Vec<&str> = full.map(|(receiver, _)| receiver.as_str()).collect();
+            match self.courier.store.claim(&full, HOLD).await {
+                Ok(Some(due)) => {
+                    *self.busy.entry(due.receiver.clone()).or_default() += 1;
+                    self.in_flight.spawn(self.courier.clone().deliver(due));
+                }
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::warn!(error = %error_chain(&error), "no delivery could be claimed");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn free(&mut self, receiver: String) {
+        if let Some(count) = self.busy.get_mut(&receiver) {
+            *count -= 1;
+            if *count == 0 {
+                self.busy.remove(&receiver);
+            }
+        }
+    }
+}
+
+/// Carries a claimed delivery out.
+struct Courier {
+    store: Store,
+    poster: Poster,
+    /// Waits before each further try; a delivery is dead after the last.
+    retry_schedule: Vec<Duration>,
+}
+
+impl Courier {
+    /// Returns the receiver that has room again.
+    async fn deliver(self: Arc<Self>, due: DueDelivery) -> String {
+        let tried = match self.poster.post(&due).await {
+            Answer::Accepted => Tried::Succeeded,
+            Answer::Failed(error) => self.failed(&due, error),
+            Answer::Hopeless(error) => Tried::Dead { error },
         };
+        // Nothing of a URL is logged: it may carry a token.
+        let id = &due.delivery_id;
         match &tried {
-            Tried::Succeeded => tracing::info!(delivery.id = due.delivery_id, "delivered"),
+            Tried::Succeeded => tracing::info!(delivery.id = id, "delivered"),
             Tried::Failed { error, .. } => {
-                tracing::warn!(
-                    delivery.id = due.delivery_id,
-                    error,
-                    "delivery failed, tried again later"
-                );
+                tracing::warn!(delivery.id = id, error, "delivery failed, tried again later");
             }
-            Tried::Dead { error } => {
-                tracing::warn!(delivery.id = due.delivery_id, error, "delivery given up");
-            }
+            Tried::Dead { error } => tracing::warn!(delivery.id = id, error, "delivery given up"),
         }
         // What cannot be recorded is sent again under the same id when the claim runs out.
-        if let Err(error) = self.store.finish(due, &tried).await {
+        if let Err(error) = self.store.finish(&due, &tried).await {
             tracing::warn!(error = %error_chain(&error), "a delivery's outcome was not recorded");
         }
-    }
-
-    fn refused(&self, due: &DueDelivery, refused: &Refused) -> Tried {
-        if refused.may_pass_later() {
-            return self.failed(due, refused.to_string());
-        }
-        Tried::Dead { error: refused.to_string() }
+        due.receiver
     }
 
     fn failed(&self, due: &DueDelivery, error: String) -> Tried {
@@ -109,49 +133,4 @@ impl Sender {
             None => Tried::Dead { error },
         }
     }
-
-    async fn post(&self, due: &DueDelivery, vetted: &Vetted) -> Tried {
-        let status = match self.request(due, vetted).await {
-            Ok(status) => status,
-            // The library's text may repeat the URL.
-            Err(error) => return self.failed(due, transport_error(&error.without_url())),
-        };
-        match status {
-            200..=299 => Tried::Succeeded,
-            410 => Tried::Dead { error: "the receiver answered 410 gone".to_owned() },
-            status => self.failed(due, format!("the receiver answered {status}")),
-        }
-    }
-
-    async fn request(&self, due: &DueDelivery, vetted: &Vetted) -> Result<u16, reqwest::Error> {
-        let client = reqwest::Client::builder()
-            .resolve_to_addrs(&vetted.host, &[vetted.addr])
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .timeout(TRY_TIMEOUT)
-            .build()?;
-        let timestamp_s = Clock::system().now().as_second();
-        let response = client
-            .post(vetted.url.clone())
-            .header("content-type", "application/json")
-            .header("user-agent", concat!("gauntlet/", env!("CARGO_PKG_VERSION")))
-            .header("webhook-id", &due.delivery_id)
-            .header("webhook-timestamp", timestamp_s)
-            .header("webhook-signature", self.secret.sign(&due.delivery_id, timestamp_s, &due.body))
-            .body(due.body.clone())
-            .send()
-            .await?;
-        Ok(response.status().as_u16())
-    }
-}
-
-fn transport_error(error: &reqwest::Error) -> String {
-    let kind = if error.is_timeout() {
-        "the receiver took too long"
-    } else if error.is_connect() {
-        "the receiver could not be reached"
-    } else {
-        "the call failed"
-    };
-    kind.to_owned()
 }

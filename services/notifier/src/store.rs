@@ -3,18 +3,12 @@
 pub(crate) mod sql;
 
 use gauntlet_core::RunId;
+use gauntlet_feed::Cursor;
 use gauntlet_pg::{PgError, Pool, Row, Transaction, Tx};
 use jiff::Timestamp;
+use std::sync::Arc;
 use std::time::Duration;
-use uuid::Uuid;
-
-/// Where the follower of the feed stands in one lane.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Cursor {
-    pub(crate) lane: i32,
-    pub(crate) feed_id: Uuid,
-    pub(crate) position: i64,
-}
+use tokio::sync::Notify;
 
 /// A delivery to create.
 #[derive(Debug, Clone)]
@@ -30,6 +24,8 @@ pub(crate) struct NewDelivery {
 pub(crate) struct DueDelivery {
     pub(crate) delivery_id: String,
     pub(crate) url: String,
+    /// Host and port of the URL, by which receivers are told apart.
+    pub(crate) receiver: String,
     pub(crate) body: String,
     pub(crate) attempt_count: i32,
 }
@@ -84,15 +80,16 @@ impl Transaction for TakeEvent<'_> {
     }
 }
 
-/// Connections to the schema `notifier`. Cheap to clone.
+/// Connections to the schema `notifier`, and the wake-up of who sends. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Store {
     pool: Pool,
+    created: Arc<Notify>,
 }
 
 impl Store {
     pub(crate) fn new(pool: Pool) -> Self {
-        Self { pool }
+        Self { pool, created: Arc::default() }
     }
 
     pub(crate) async fn list_cursors(&self) -> Result<Vec<Cursor>, PgError> {
@@ -116,24 +113,33 @@ impl Store {
         cursor: Cursor,
         delivery: Option<&NewDelivery>,
     ) -> Result<(), PgError> {
-        self.pool.transact(&TakeEvent { cursor, delivery }).await
+        self.pool.transact(&TakeEvent { cursor, delivery }).await?;
+        if delivery.is_some() {
+            self.created.notify_one();
+        }
+        Ok(())
     }
 
-    /// Takes due deliveries; nobody else takes them for `hold`.
+    /// Waits until this process may have created a delivery: a hint to look.
+    pub(crate) async fn created(&self) {
+        self.created.notified().await;
+    }
+
+    /// Takes the delivery that is due longest and whose receiver is not full; nobody else takes it for `hold`.
     pub(crate) async fn claim(
         &self,
-        limit: i64,
+        full_receivers: &[&str],
         hold: Duration,
-    ) -> Result<Vec<DueDelivery>, PgError> {
-        let rows =
-            self.pool.read().query(sql::DELIVERIES_CLAIM, &[&limit, &hold.as_secs_f64()]).await?;
-        let due = |row: &Row| DueDelivery {
+    ) -> Result<Option<DueDelivery>, PgError> {
+        let params: [&(dyn gauntlet_pg::ToSql + Sync); 2] = [&full_receivers, &hold.as_secs_f64()];
+        let row = self.pool.read().query_opt(sql::DELIVERIES_CLAIM, &params).await?;
+        Ok(row.map(|row| DueDelivery {
             delivery_id: row.get("delivery_id"),
             url: row.get("url"),
+            receiver: row.get("receiver"),
             body: row.get("body"),
             attempt_count: row.get("attempt_count"),
-        };
-        Ok(rows.iter().map(due).collect())
+        }))
     }
 
     /// Records how a try ended.

@@ -3,11 +3,11 @@
 use crate::artifacts::Artifacts;
 use crate::config::Config;
 use crate::finalize::Finalizer;
-use crate::follow::Follower;
 use crate::grpc::{Handlers, SERVICES};
 use crate::store::{Store, StoreError};
 use crate::{migrations, partitions};
 use gauntlet_core::ReplicaId;
+use gauntlet_feed::Follower;
 use gauntlet_pg::{PgError, Pool, SchemaError, latest_version};
 use gauntlet_rpc::{Bound, EndpointError, Peer, ServeError, Server};
 use gauntlet_runtime::{Clock, Lifecycle, ids};

@@ -10,7 +10,6 @@ pub(crate) mod sql;
 
 pub(crate) use ingest::{Done, Entered, Entry, Fence, KnownTest, NewAttempt};
 pub(crate) use reads::{Page, PageRequest};
-pub(crate) use seals::Cursor;
 
 use gauntlet_core::RunId;
 use gauntlet_pg::{PgError, Pool};

@@ -7,17 +7,9 @@ use super::{Store, StoreError, lock_key, signed, sql};
 use crate::seal::{Rest, Sealed, StoredAttempt};
 use gauntlet_core::RunId;
 use gauntlet_core::verdict::AttemptOutcome;
+use gauntlet_feed::Cursor;
 use gauntlet_pg::{Row, Transaction, Tx};
 use std::collections::HashMap;
-use uuid::Uuid;
-
-/// Where the follower of the feed stands in one lane.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Cursor {
-    pub(crate) lane: i32,
-    pub(crate) feed_id: Uuid,
-    pub(crate) position: i64,
-}
 
 struct Seal<'a> {
     run_id: RunId,
