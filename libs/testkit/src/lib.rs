@@ -1,5 +1,6 @@
 //! What tests share: a real Postgres and Redis, a database each, a fake webhook receiver, a fake event
-//! feed, processes to kill, and waiting for a condition. Nothing but tests depends on this crate.
+//! feed, processes to kill, executors without browsers, and waiting for a condition. Nothing but tests
+//! and `xtask` depends on this crate.
 //!
 //! Works under plain `cargo test` and under nextest, with nothing running beforehand. Here a failure
 //! is a panic with the reason: there is no caller who could do better.
@@ -32,6 +33,7 @@ mod database;
 mod feed;
 mod gauntlet;
 mod processes;
+pub mod scripted;
 mod store;
 mod target;
 mod wait;

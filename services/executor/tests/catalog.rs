@@ -58,6 +58,7 @@ impl SchedulerService for Mesh {
         list_runs: ListRunsRequest => ListRunsResponse;
         list_planned_tests: ListPlannedTestsRequest => ListPlannedTestsResponse;
         abort_run: AbortRunRequest => AbortRunResponse;
+        retry_run: RetryRunRequest => RetryRunResponse;
         list_executors: ListExecutorsRequest => ListExecutorsResponse;
     }
 }

@@ -162,6 +162,7 @@ impl Mesh {
             options: Some(v1::RunOptions::default()),
             poisoned_ordinals: Vec::new(),
             infra_attempt: 1,
+            ..Default::default()
         }
     }
 }

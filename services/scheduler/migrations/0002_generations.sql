@@ -10,6 +10,9 @@ UPDATE runs SET next_shard_index = shard_count;
 ALTER TABLE runs ADD CHECK (next_shard_index IS NULL OR next_shard_index >= shard_count);
 CREATE INDEX runs_deadlines ON runs (deadline_at) WHERE deadline_at IS NOT NULL AND state IN ('QUEUED', 'RUNNING');
 
+-- The ends of runs, which is all that most readers of the feed want.
+CREATE INDEX run_events_ends ON run_events (feed_lane, position) WHERE terminal;
+
 ALTER TABLE shards
     ADD COLUMN deferrals int NOT NULL DEFAULT 0,     -- how often its tests were deferred to a new shard
     ADD COLUMN avoid_session uuid,                   -- executor session that shall not get it while there is another

@@ -141,24 +141,23 @@ pub(crate) fn is_about_one_command(error: &StoreError) -> bool {
 fn wake_for(wake: &Wake, item: &Item, outcome: &Outcome) {
     match outcome {
         Outcome::Requeued => {
-            wake.run_changed(item.run_id);
+            wake.run_changed(item.run_id, false);
             wake.work();
             wake.finalization();
         }
         Outcome::Counted { elected: Some(claim), .. } | Outcome::Stopped { elected: claim } => {
-            wake.run_changed(item.run_id);
+            wake.run_changed(item.run_id, false);
             if claim.replica.is_none() {
                 wake.finalization();
             }
         }
         // Deferred tests may be among them.
         Outcome::Counted { elected: None, .. } | Outcome::Retried => {
-            wake.run_changed(item.run_id);
+            wake.run_changed(item.run_id, false);
             wake.work();
         }
-        Outcome::Granted | Outcome::Closed | Outcome::FinalizerElected(_) => {
-            wake.run_changed(item.run_id)
-        }
+        Outcome::Granted | Outcome::FinalizerElected(_) => wake.run_changed(item.run_id, false),
+        Outcome::Closed => wake.run_changed(item.run_id, true),
         Outcome::Unchanged
         | Outcome::Duplicate
         | Outcome::LeaseLost

@@ -142,7 +142,7 @@ impl Task {
         match self.transact(&runs, &claimers).await {
             Ok(Dispatched { admitted, grants }) => {
                 for (planned, admitted) in batch.into_iter().zip(admitted) {
-                    self.wake.run_changed(planned.run.run_id);
+                    self.wake.run_changed(planned.run.run_id, false);
                     // A caller that went away repeats its trigger.
                     let _ = planned.reply.send(Ok(admitted));
                 }

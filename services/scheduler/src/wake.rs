@@ -1,33 +1,57 @@
 //! Wake-ups inside the process: look again. Hints only; every waiter also looks on a timer.
+//!
+//! A waiter that subscribes before it reads misses nothing, and many changes while it reads are one wake-up.
 
 use gauntlet_core::RunId;
-use tokio::sync::{Notify, broadcast};
-
-/// Runs announced to watchers before a slow one is told to look anyway.
-const CHANGES_BUFFERED_MAX: usize = 1_024;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{Notify, watch};
 
 /// Who may be waiting for what.
 pub(crate) struct Wake {
-    runs: broadcast::Sender<RunId>,
+    /// Runs that somebody watches.
+    runs: Mutex<HashMap<RunId, watch::Sender<()>>>,
+    events: watch::Sender<()>,
+    terminal_events: watch::Sender<()>,
     work: Notify,
     finalization: Notify,
 }
 
 impl Wake {
     pub(crate) fn new() -> Self {
-        let (runs, _) = broadcast::channel(CHANGES_BUFFERED_MAX);
-        Self { runs, work: Notify::new(), finalization: Notify::new() }
+        Self {
+            runs: Mutex::default(),
+            events: watch::Sender::default(),
+            terminal_events: watch::Sender::default(),
+            work: Notify::new(),
+            finalization: Notify::new(),
+        }
     }
 
-    /// A run has a new event.
-    pub(crate) fn run_changed(&self, run_id: RunId) {
-        // No receiver means that nobody watches.
-        let _ = self.runs.send(run_id);
+    fn runs(&self) -> MutexGuard<'_, HashMap<RunId, watch::Sender<()>>> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the changes from now on. Subscribe before reading, or the change between is lost.
-    pub(crate) fn changes(&self) -> broadcast::Receiver<RunId> {
-        self.runs.subscribe()
+    /// A run has a new event; `terminal` when it ended.
+    pub(crate) fn run_changed(&self, run_id: RunId, terminal: bool) {
+        if let Some(watchers) = self.runs().get(&run_id) {
+            watchers.send_replace(());
+        }
+        self.events.send_replace(());
+        if terminal {
+            self.terminal_events.send_replace(());
+        }
+    }
+
+    /// Returns the changes of one run from now on. Subscribe before reading, or the change between is lost.
+    pub(crate) fn watch_run(self: &Arc<Self>, run_id: RunId) -> RunChanges {
+        let changes = self.runs().entry(run_id).or_default().subscribe();
+        RunChanges { wake: self.clone(), run_id, changes }
+    }
+
+    /// Returns the changes of the feed from now on, or only the ends of runs.
+    pub(crate) fn feed(&self, terminal_only: bool) -> watch::Receiver<()> {
+        if terminal_only { self.terminal_events.subscribe() } else { self.events.subscribe() }
     }
 
     /// There may be shards to claim.
@@ -35,7 +59,7 @@ impl Wake {
         self.work.notify_one();
     }
 
-    /// Waits for work to be announced. One claimer per process waits here; an announcement before the wait is kept.
+    /// Waits for work to be announced. One dispatcher per process waits here; an announcement before the wait is kept.
     pub(crate) async fn until_work(&self) {
         self.work.notified().await;
     }
@@ -48,5 +72,68 @@ impl Wake {
     /// Returns a waiter for finalizations; enable it before looking.
     pub(crate) fn finalizations(&self) -> tokio::sync::futures::Notified<'_> {
         self.finalization.notified()
+    }
+}
+
+/// The changes of one run, for as long as somebody watches it.
+pub(crate) struct RunChanges {
+    wake: Arc<Wake>,
+    run_id: RunId,
+    changes: watch::Receiver<()>,
+}
+
+impl RunChanges {
+    /// Waits for a change that came after the last one waited for.
+    ///
+    /// # Cancel safety
+    /// Safe: a change that was not returned is returned by the next call.
+    pub(crate) async fn changed(&mut self) {
+        // The sender lives in the map for as long as this receiver does.
+        let _ = self.changes.changed().await;
+    }
+}
+
+impl Drop for RunChanges {
+    fn drop(&mut self) {
+        let mut runs = self.wake.runs();
+        if runs.get(&self.run_id).is_some_and(|watchers| watchers.receiver_count() <= 1) {
+            runs.remove(&self.run_id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gauntlet_runtime::ids;
+
+    #[tokio::test]
+    async fn a_change_before_the_wait_is_not_missed_and_the_last_watcher_leaves_nothing() {
+        let wake = Arc::new(Wake::new());
+        let (run, other) = (RunId(ids::v7()), RunId(ids::v7()));
+        let (mut one, two) = (wake.watch_run(run), wake.watch_run(run));
+        wake.run_changed(run, false);
+        wake.run_changed(run, false);
+        one.changed().await;
+        wake.run_changed(other, false);
+        assert!(
+            !one.changes.has_changed().unwrap(),
+            "two changes are one wake-up, others' are none"
+        );
+        drop(two);
+        wake.run_changed(run, false);
+        one.changed().await;
+        drop(one);
+        assert!(wake.runs().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_reader_of_ends_sleeps_through_everything_else() {
+        let wake = Wake::new();
+        let (all, ends) = (wake.feed(false), wake.feed(true));
+        wake.run_changed(RunId(ids::v7()), false);
+        assert!(all.has_changed().unwrap() && !ends.has_changed().unwrap());
+        wake.run_changed(RunId(ids::v7()), true);
+        assert!(ends.has_changed().unwrap());
     }
 }

@@ -75,7 +75,8 @@ struct Reader {
 
 impl Reader {
     async fn run(mut self) {
-        let mut changes = self.h.wake.changes();
+        // Subscribed before the first read, or a change between the two is lost.
+        let mut changes = self.h.wake.feed(self.terminal_only);
         let mut quiet_since: Option<Instant> = None;
         loop {
             let sent = match self.send_page().await {
@@ -101,7 +102,7 @@ impl Reader {
                     return;
                 }
                 () = self.messages.closed() => return,
-                _ = changes.recv() => {}
+                _ = changes.changed() => {}
                 () = tokio::time::sleep(LOOK_INTERVAL) => {}
             }
         }

@@ -6,6 +6,7 @@
 use super::Handlers;
 use super::error::CallError;
 use super::runs::run_id;
+use crate::wake::RunChanges;
 use gauntlet_core::RunId;
 use gauntlet_core::limits::STREAM_SILENCE_MAX;
 use gauntlet_proto::{edge, v1};
@@ -13,7 +14,7 @@ use gauntlet_rpc::{draining, status};
 use gauntlet_runtime::Clock;
 use std::pin::Pin;
 use std::time::Duration;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::Status;
@@ -34,7 +35,7 @@ pub(crate) async fn watch_run(
 ) -> Result<Pin<Box<dyn Stream<Item = Result<v1::WatchRunResponse, Status>> + Send>>, Status> {
     let run_id = run_id(&request.run_id)?;
     // Subscribe before the first read, or a change between the two is lost.
-    let changes = h.wake.changes();
+    let changes = h.wake.watch_run(run_id);
     let snapshot = h.run(run_id).await?;
     if request.after_revision < 0 || request.after_revision > snapshot.revision {
         return Err(status(&CallError::RevisionUnknown(request.after_revision)));
@@ -56,7 +57,7 @@ struct Watcher {
 struct Gone;
 
 impl Watcher {
-    async fn run(mut self, snapshot: v1::Run, mut changes: broadcast::Receiver<RunId>) {
+    async fn run(mut self, snapshot: v1::Run, mut changes: RunChanges) {
         // Nothing follows the last revision of a terminal run: a watcher that has it all is told so by the end.
         let over = snapshot.finish_time.is_some() && self.revision >= snapshot.revision;
         // The revision of a message is where to resume: the snapshot may be ahead of the events that follow it.
@@ -87,7 +88,7 @@ impl Watcher {
                     return;
                 }
                 () = self.messages.closed() => return,
-                () = changed(&mut changes, self.run_id) => {}
+                () = changes.changed() => {}
                 () = tokio::time::sleep(LOOK_INTERVAL) => {}
             }
         }
@@ -138,16 +139,4 @@ fn for_watchers(mut event: v1::RunEvent) -> v1::RunEvent {
         terminal.callback_url.clear();
     }
     event
-}
-
-/// Waits for a change of the run, or for having missed some.
-async fn changed(changes: &mut broadcast::Receiver<RunId>, run_id: RunId) {
-    loop {
-        match changes.recv().await {
-            Ok(changed) if changed == run_id => return,
-            Ok(_) => {}
-            Err(broadcast::error::RecvError::Lagged(_)) => return,
-            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
-        }
-    }
 }

@@ -193,9 +193,11 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<FeedEntry>, StoreError> {
         let lanes: Vec<i32> = (0..positions.len()).map(|l| i32::try_from(l).unwrap_or(0)).collect();
-        let params: [&(dyn gauntlet_pg::ToSql + Sync); 4] =
-            [&lanes, &positions, &terminal_only, &count(limit)];
-        let rows = self.pool.read().query(sql::EVENTS_FEED_PAGE, &params).await?;
+        let limit = count(limit);
+        let params: [&(dyn gauntlet_pg::ToSql + Sync); 3] = [&lanes, &positions, &limit];
+        let page =
+            if terminal_only { sql::EVENTS_FEED_PAGE_OF_ENDS } else { sql::EVENTS_FEED_PAGE };
+        let rows = self.pool.read().query(page, &params).await?;
         let entry = |row: &Row| {
             let event = event_of(row)?;
             Ok(FeedEntry { lane: row.get("lane"), position: row.get("position"), event })

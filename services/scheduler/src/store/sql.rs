@@ -17,6 +17,7 @@ statements! {
     EVENTS_APPEND = "events/append",
     EVENTS_FEED_ID = "events/feed_id",
     EVENTS_FEED_PAGE = "events/feed_page",
+    EVENTS_FEED_PAGE_OF_ENDS = "events/feed_page_of_ends",
     EVENTS_LOCK_FEED_LANES = "events/lock_feed_lanes",
     EVENTS_PAGE = "events/page",
     LANES_ACTIVATE = "lanes/activate",

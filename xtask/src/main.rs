@@ -1,0 +1,39 @@
+//! Tasks for those who work on Gauntlet: `cargo xtask bench mesh` measures the whole mesh.
+//!
+//! Owns nothing of the product and is never shipped. What it starts are processes of their own, which end with it.
+
+mod bench;
+mod executor;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Tasks for those who work on Gauntlet")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Measures.
+    #[command(subcommand)]
+    Bench(Bench),
+    /// One executor of the benchmark.
+    #[command(hide = true)]
+    ScriptedExecutor(executor::Args),
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// Measures the mesh: every service its own process, executors without browsers, a real Postgres with fsync.
+    Mesh(bench::Args),
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().task {
+        Task::Bench(Bench::Mesh(args)) => gauntlet_runtime::main(async || bench::run(args).await),
+        Task::ScriptedExecutor(args) => executor::main(args),
+    }
+}
