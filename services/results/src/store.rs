@@ -10,7 +10,7 @@ pub(crate) mod sql;
 
 pub(crate) use ingest::{Done, Entered, Entry, Fence, KnownTest, NewAttempt};
 pub(crate) use reads::{Page, PageRequest};
-pub(crate) use seals::Cursor;
+pub(crate) use seals::{Cursor, Judge};
 
 use gauntlet_core::RunId;
 use gauntlet_pg::{PgError, Pool};
