@@ -146,7 +146,7 @@ impl Store {
     pub(crate) async fn close_verdicts(&self, closed: &[(RunId, i32)]) -> Result<(), StoreError> {
         let (runs, generations): (Vec<Uuid>, Vec<i32>) =
             closed.iter().map(|(run_id, generation)| (run_id.0, *generation)).unzip();
-        self.pool.read().query(sql::VERDICTS_CLOSE, &[&runs, &generations]).await?;
+        self.pool.write_idempotent().query(sql::VERDICTS_CLOSE, &[&runs, &generations]).await?;
         Ok(())
     }
 
@@ -163,14 +163,17 @@ impl Store {
 
     /// Forgets where the follower stood: the feed was restored.
     pub(crate) async fn reset_cursors(&self) -> Result<(), StoreError> {
-        self.pool.read().query(sql::CURSORS_RESET, &[]).await?;
+        self.pool.write_idempotent().query(sql::CURSORS_RESET, &[]).await?;
         Ok(())
     }
 
     /// Moves the follower past an event that needs nothing.
     pub(crate) async fn advance(&self, cursor: Cursor) -> Result<(), StoreError> {
         let Cursor { lane, feed_id, position } = cursor;
-        self.pool.read().query(sql::CURSORS_ADVANCE, &[&lane, &feed_id, &position]).await?;
+        self.pool
+            .write_idempotent()
+            .query(sql::CURSORS_ADVANCE, &[&lane, &feed_id, &position])
+            .await?;
         Ok(())
     }
 }

@@ -126,7 +126,7 @@ impl Store {
     pub(crate) async fn open_session(&self, new: &NewSession) -> Result<bool, StoreError> {
         let opened = self
             .pool
-            .read()
+            .write_idempotent()
             .query_opt(
                 sql::SESSIONS_OPEN,
                 &[
@@ -166,25 +166,28 @@ impl Store {
 
     /// Ends a session; what it still holds is reaped as lost sessions are.
     pub(crate) async fn close_session(&self, session: SessionId) -> Result<(), StoreError> {
-        self.pool.read().query(sql::SESSIONS_CLOSE, &[&session.0]).await?;
+        self.pool.write_idempotent().query(sql::SESSIONS_CLOSE, &[&session.0]).await?;
         Ok(())
     }
 
     /// Touches the tick and, unless there was a gap, marks expired sessions as reaped. Returns their names.
     pub(crate) async fn reap_sessions(&self) -> Result<Vec<String>, StoreError> {
         let gap = (BEAT_INTERVAL * 2).as_secs_f64();
-        let tick =
-            self.pool.read().query_one(sql::TICKS_TOUCH, &[&gap, &LEASE_TTL.as_secs_f64()]).await?;
+        let tick = self
+            .pool
+            .write_idempotent()
+            .query_one(sql::TICKS_TOUCH, &[&gap, &LEASE_TTL.as_secs_f64()])
+            .await?;
         if !tick.get::<_, bool>("may_reap") {
             return Ok(Vec::new());
         }
-        let reaped = self.pool.read().query(sql::SESSIONS_REAP, &[]).await?;
+        let reaped = self.pool.write_idempotent().query(sql::SESSIONS_REAP, &[]).await?;
         Ok(reaped.iter().map(|row| row.get("name")).collect())
     }
 
     /// Forgets sessions that ended long ago.
     pub(crate) async fn delete_idle_sessions(&self) -> Result<(), StoreError> {
-        self.pool.read().query(sql::SESSIONS_DELETE_IDLE, &[]).await?;
+        self.pool.write_idempotent().query(sql::SESSIONS_DELETE_IDLE, &[]).await?;
         Ok(())
     }
 
