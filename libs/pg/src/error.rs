@@ -44,7 +44,7 @@ pub enum PgError {
         /// As reported by the server.
         source: Option<Cause>,
     },
-    /// The connection was lost while a COMMIT was in flight: it happened or it did not. Repeat the command.
+    /// The connection was lost while a COMMIT or a single write was in flight: it happened or it did not. Repeat the command.
     #[error("postgres was lost while committing ({doing})")]
     OutcomeUnknown {
         /// Label of the transaction.

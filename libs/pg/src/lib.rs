@@ -23,8 +23,9 @@
 //! # Public surface
 //! * [`PgArgs`] (clap) → [`PgArgs::config`] → [`PgConfig`]; [`PgConfig::from_url`] for tests.
 //! * [`Pool`]: `connect(&config, application_name, schema).await`, `lazy(..)`, `transact(&command).await`, `read()`,
+//!   `write_idempotent()`, `write_once()`,
 //!   `check(expected_version).await`, `status()`, `close()`.
-//! * [`Reader`] and [`Tx`]: `query`, `query_one`, `query_opt` (and on `Tx`: `execute`, `batch`), all taking
+//! * [`Single`] and [`Tx`]: `query`, `query_one`, `query_opt` (and on `Tx`: `execute`, `batch`), all taking
 //!   `impl Into<Statement>`: a [`Statement`], a reference to one, or a `&'static str`.
 //! * [`Transaction`]: what one transaction does, re-runnable. [`sql!`], [`prepare_all`]: SQL files and their proof.
 //! * [`migrations!`], [`migrate`], [`latest_version`], [`SchemaError`]: the schema and its version.
@@ -32,7 +33,7 @@
 //!
 //! # Adding a query
 //! Write `queries/<table>/<verb>.sql` (one statement; first a comment on what it locks and what makes it idempotent),
-//! name it with [`sql!`], call it from a [`Transaction`] or a [`Reader`], and add it to the list which the service's test
+//! name it with [`sql!`], call it from a [`Transaction`] or a [`Single`], and add it to the list which the service's test
 //! gives to [`prepare_all`].
 
 mod args;
@@ -40,7 +41,7 @@ mod error;
 mod lease;
 mod migrate;
 mod pool;
-mod reader;
+mod single;
 mod statement;
 mod tx;
 
@@ -48,8 +49,8 @@ pub use args::{ConfigError, PgArgs, PgConfig};
 pub use error::{PgError, Retry};
 pub use migrate::{SchemaError, latest_version, migrate, runner};
 pub use pool::{Pool, PoolStatus};
-pub use reader::Reader;
 pub use refinery::Runner;
+pub use single::Single;
 pub use statement::{Prepared, Statement, prepare_all};
 pub use tokio_postgres::{
     Row,

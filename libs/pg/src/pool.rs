@@ -4,10 +4,11 @@
 //! of Postgres the closed connections are dropped and new ones opened; calls meanwhile fail as unavailable.
 
 use crate::{
-    PgConfig, PgError, Reader, SchemaError, Transaction, Tx,
+    PgConfig, PgError, SchemaError, Single, Transaction, Tx,
     error::Flaw,
     lease::Lease,
     migrate::{check, validate_schema},
+    single::Repeat,
 };
 use deadpool_postgres::{Manager, ManagerConfig, RecyclingMethod, Runtime};
 use gauntlet_runtime::Backoff;
@@ -122,10 +123,23 @@ impl Pool {
         work.instrument(span).await
     }
 
-    /// Returns a reader of single statements outside a transaction.
+    /// Returns what reads by single statements outside a transaction.
     #[must_use]
-    pub fn read(&self) -> Reader<'_> {
-        Reader::new(self)
+    pub fn read(&self) -> Single<'_> {
+        Single::new(self, Repeat::Reads)
+    }
+
+    /// Returns what writes by single statements whose repeat changes nothing: one whose connection is lost is run again.
+    #[must_use]
+    pub fn write_idempotent(&self) -> Single<'_> {
+        Single::new(self, Repeat::Idempotent)
+    }
+
+    /// Returns what writes by single statements that must not be repeated: one whose connection is lost ends as
+    /// [`PgError::OutcomeUnknown`].
+    #[must_use]
+    pub fn write_once(&self) -> Single<'_> {
+        Single::new(self, Repeat::Harmful)
     }
 
     /// Checks that the schema is at exactly the version this program knows.

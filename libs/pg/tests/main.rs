@@ -142,6 +142,25 @@ async fn the_server_ends_a_statement_that_takes_too_long() {
     assert!(matches!(slow, Err(PgError::Unavailable { source: Some(_), .. })), "{slow:?}");
 }
 
+/// Writes a row and loses its own connection, the first time that it is run.
+const INSERT_AND_DIE: &str = "WITH written AS (INSERT INTO items (id, amount) VALUES (nextval('tries')::int, 1) RETURNING id)
+    SELECT CASE WHEN id = 1 THEN pg_terminate_backend(pg_backend_pid()) END FROM written";
+
+#[tokio::test]
+async fn a_single_write_whose_connection_is_lost_is_run_again_only_where_that_is_harmless() {
+    let store = store("once", |config| config.pool_size_max = 1).await;
+    store.pool.read().query("CREATE SEQUENCE tries", &[]).await.unwrap();
+    let tries = async || -> i64 {
+        store.pool.read().query_one("SELECT last_value FROM tries", &[]).await.unwrap().get(0)
+    };
+    let lost = store.pool.write_once().query(INSERT_AND_DIE, &[]).await;
+    assert!(matches!(lost, Err(PgError::OutcomeUnknown { .. })), "{lost:?}");
+    assert_eq!(tries().await, 1, "not run again");
+    store.pool.read().query("ALTER SEQUENCE tries RESTART", &[]).await.unwrap();
+    store.pool.write_idempotent().query(INSERT_AND_DIE, &[]).await.unwrap();
+    assert_eq!((tries().await, count(&store.pool).await), (2, 1));
+}
+
 /// Ignores the failure of its own statement.
 struct Careless;
 

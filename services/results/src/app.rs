@@ -82,9 +82,10 @@ impl App {
     /// When the transport fails.
     pub async fn run(self) -> Result<(), ServeError> {
         let Self { bound, store, scheduler, lifecycle } = self;
+        let replica = ReplicaId(ids::v4());
         let finalizer =
-            Finalizer::new(store.clone(), scheduler.clone(), ReplicaId(ids::v4()), &lifecycle);
-        lifecycle.spawn("finalize", finalizer.run());
+            Finalizer::run(store.clone(), scheduler.clone(), replica, lifecycle.clone());
+        lifecycle.spawn("finalize", finalizer);
         let follower = Follower::new(store.clone(), scheduler, &lifecycle);
         lifecycle.spawn("follow", follower.run());
         lifecycle.spawn("partitions", partitions::run(store, lifecycle.clone()));

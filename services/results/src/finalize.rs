@@ -1,30 +1,37 @@
 //! The finalizer: claims runs whose shards are all closed, seals, judges, closes.
 //!
 //! Order: seal (waits for reports in flight) → read in a later statement → judge by `core` → store the verdict unless a
-//! newer finalizer did → close at the scheduler → note it. A crash anywhere: the lease expires, and the next finalizer
-//! computes the same from the sealed rows, under a higher epoch.
+//! newer finalizer did, all in one transaction → close at the scheduler → note it. A crash anywhere: the lease expires, and
+//! the next finalizer computes the same from the sealed rows, under a higher epoch. A note that got lost changes nothing: a
+//! closed run is never claimed again.
+
+mod leases;
 
 use crate::grpc::wire;
 use crate::seal::{Rest, Sealed};
-use crate::store::{Store, StoreError};
+use crate::store::{Judge, Store, StoreError};
 use gauntlet_core::protocol::VerdictState;
 use gauntlet_core::verdict::judge;
 use gauntlet_core::{ReplicaId, RunId};
+use gauntlet_pg::Retry;
 use gauntlet_proto::v1::{self, finalization_service_client::FinalizationServiceClient};
 use gauntlet_proto::{FieldViolation, edge};
 use gauntlet_rpc::{Peer, Reason, limited, reason_of, retry_unavailable, with_deadline};
 use gauntlet_runtime::{Backoff, Lifecycle, error_chain};
+use leases::Leases;
 use prost::Message as _;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tonic::Status;
 
 /// How long one poll waits for work.
 const POLL_TIMEOUT: Duration = Duration::from_secs(20);
 /// What a poll may take beyond its waiting.
 const POLL_MARGIN: Duration = Duration::from_secs(5);
-/// Claims worked on at once.
-const CLAIMS_MAX: i32 = 16;
+/// Finalizations in progress; as many as one poll may ask for.
+const CLAIMS_MAX: usize = 64;
 /// How long the close is repeated while the scheduler is away; then the lease is somebody else's anyway.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -41,40 +48,50 @@ pub(crate) enum FinalizeError {
     Close(#[source] Box<Status>),
 }
 
-/// The finalizer of this process.
+/// The finalizer of this process. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Finalizer {
     store: Store,
     scheduler: FinalizationServiceClient<Peer>,
     replica: ReplicaId,
     lifecycle: Lifecycle,
+    leases: Leases,
+    closed: mpsc::Sender<(RunId, i32)>,
 }
 
 impl Finalizer {
-    pub(crate) fn new(
+    /// Claims and finalizes until the drain; what is in progress then is finished by tasks of `lifecycle`.
+    pub(crate) async fn run(
         store: Store,
         scheduler: Peer,
         replica: ReplicaId,
-        lifecycle: &Lifecycle,
-    ) -> Self {
+        lifecycle: Lifecycle,
+    ) {
         let scheduler = limited!(FinalizationServiceClient::new(scheduler));
-        Self { store, scheduler, replica, lifecycle: lifecycle.clone() }
+        let (closed, noted) = mpsc::channel(CLAIMS_MAX);
+        let leases = Leases::default();
+        let keeper = leases.clone().run(replica, scheduler.clone(), lifecycle.clone());
+        lifecycle.spawn("finalization_leases", keeper);
+        lifecycle.spawn("note_closed", note_closed(store.clone(), noted));
+        Self { store, scheduler, replica, lifecycle, leases, closed }.claim().await;
     }
 
-    /// Claims and finalizes until the drain.
-    pub(crate) async fn run(self) {
+    /// Asks for as many claims as are free, and for none while none is.
+    async fn claim(self) {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
-        while !self.lifecycle.is_draining() {
+        let permits = Arc::new(Semaphore::new(CLAIMS_MAX));
+        loop {
             let claims = tokio::select! {
                 () = self.lifecycle.draining() => return,
-                claims = self.poll() => claims,
+                claims = self.poll(&permits) => claims,
             };
             match claims {
                 Ok(claims) => {
                     backoff.reset();
-                    for claim in claims {
+                    for (claim, permit) in claims {
                         let this = self.clone();
-                        self.lifecycle.spawn("finalize_run", async move { this.work(claim).await });
+                        let work = async move { this.work(claim, permit).await };
+                        self.lifecycle.spawn("finalize_run", work);
                     }
                 }
                 Err(status) => {
@@ -88,23 +105,31 @@ impl Finalizer {
         }
     }
 
-    async fn poll(&self) -> Result<Vec<v1::FinalizationClaim>, Status> {
+    async fn poll(
+        &self,
+        permits: &Arc<Semaphore>,
+    ) -> Result<Vec<(v1::FinalizationClaim, OwnedSemaphorePermit)>, Status> {
+        let mut free = Vec::with_capacity(CLAIMS_MAX);
+        // Never closed, so there is a permit in the end.
+        free.extend(Arc::clone(permits).acquire_owned().await.ok());
+        free.extend(std::iter::from_fn(|| Arc::clone(permits).try_acquire_owned().ok()));
         let request = v1::ClaimFinalizationsRequest {
             replica_id: self.replica.to_string(),
-            claims_max: CLAIMS_MAX,
+            claims_max: i32::try_from(free.len()).unwrap_or(1),
             poll_timeout: Some(edge::wire_duration(POLL_TIMEOUT)),
         };
         let request = with_deadline(request, POLL_TIMEOUT + POLL_MARGIN);
         let reply = self.scheduler.clone().claim_finalizations(request).await?;
-        Ok(reply.into_inner().claims)
+        Ok(reply.into_inner().claims.into_iter().zip(free).collect())
     }
 
-    /// Finalizes one run while another task keeps its lease.
-    async fn work(&self, claim: v1::FinalizationClaim) {
+    /// Finalizes one run while its lease is kept.
+    async fn work(&self, claim: v1::FinalizationClaim, _permit: OwnedSemaphorePermit) {
+        let mut lease = self.leases.keep(&claim);
         let run_id = claim.run_id.clone();
         let worked = tokio::select! {
             worked = self.finalize_through_outages(&claim) => worked,
-            () = self.keep_lease(&claim) => {
+            () = lease.lost() => {
                 tracing::warn!(run.id = run_id, "finalization lease lost");
                 return;
             }
@@ -127,34 +152,11 @@ impl Finalizer {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
         loop {
             match self.finalize(claim).await {
-                Err(FinalizeError::Store(error)) => {
+                Err(FinalizeError::Store(error)) if may_pass(&error) => {
                     tracing::warn!(run.id = claim.run_id, error = %error_chain(&error), "finalization waits for the store");
                     backoff.sleep().await;
                 }
                 done => return done,
-            }
-        }
-    }
-
-    /// Renews the lease; returns when it is lost.
-    async fn keep_lease(&self, claim: &v1::FinalizationClaim) {
-        let ttl = claim.lease_ttl.as_ref().and_then(|ttl| edge::duration("lease_ttl", ttl).ok());
-        let interval = ttl.unwrap_or(Duration::from_secs(15)) / 3;
-        let held = v1::HeldFinalization {
-            run_id: claim.run_id.clone(),
-            generation: claim.generation,
-            finalizer_epoch: claim.finalizer_epoch,
-        };
-        loop {
-            tokio::time::sleep(interval).await;
-            let request = v1::RenewFinalizationsRequest {
-                replica_id: self.replica.to_string(),
-                held: vec![held.clone()],
-            };
-            // A renewal that fails is repeated; the epoch protects the close.
-            let renewed = self.scheduler.clone().renew_finalizations(request).await;
-            if renewed.is_ok_and(|reply| reply.into_inner().renewed.is_empty()) {
-                return;
             }
         }
     }
@@ -164,23 +166,19 @@ impl Finalizer {
             edge::uuid("run_id", &claim.run_id).map(RunId).map_err(FinalizeError::Claim)?;
         let test_count = claim.test_count.unsigned_abs();
         let rest = Rest::Failed(errored_ordinals(claim));
-        let sealed = self.store.seal(run_id, claim.generation, test_count, &rest).await;
-        let sealed = sealed.map_err(FinalizeError::Store)?;
-        let counts = self.store.row_counts(run_id, claim.generation).await;
-        let counts = counts.map_err(FinalizeError::Store)?;
-        let lost = claim.shards.iter().any(|shard| {
-            counts.get(&shard.shard_index).copied().unwrap_or(0) < shard.reported_count
-        });
-        let verdict = verdict(&sealed, lost);
+        let reported: Vec<_> =
+            claim.shards.iter().map(|shard| (shard.shard_index, shard.reported_count)).collect();
+        let judge = move |sealed: &Sealed| verdict(sealed, rows_lost(sealed, &reported));
+        let encoded = |sealed: &Sealed| judge(sealed).encode_to_vec();
+        let verdict = (claim.finalizer_epoch, &encoded as &Judge<'_>);
+        let sealed =
+            self.store.seal_and_judge(run_id, claim.generation, test_count, &rest, verdict).await;
+        let sealed = sealed.map_err(FinalizeError::Store)?.ok_or(FinalizeError::Superseded)?;
+        let verdict = judge(&sealed);
         let state = verdict.state();
-        let bytes = verdict.encode_to_vec();
-        let epoch = claim.finalizer_epoch;
-        let stored = self.store.store_verdict(run_id, claim.generation, epoch, &bytes).await;
-        if !stored.map_err(FinalizeError::Store)? {
-            return Err(FinalizeError::Superseded);
-        }
         self.close(claim, verdict).await?;
-        self.store.close_verdict(run_id, claim.generation).await.map_err(FinalizeError::Store)?;
+        // Only fails when the process ends.
+        let _ = self.closed.send((run_id, claim.generation)).await;
         Ok(state)
     }
 
@@ -207,6 +205,32 @@ impl Finalizer {
             Err(status) => Err(FinalizeError::Close(Box::new(status))),
         }
     }
+}
+
+/// Freezes verdicts of closed runs, many in one statement. Ends with the last finalization.
+async fn note_closed(store: Store, mut noted: mpsc::Receiver<(RunId, i32)>) {
+    let mut closed = Vec::with_capacity(CLAIMS_MAX);
+    while noted.recv_many(&mut closed, CLAIMS_MAX).await > 0 {
+        if let Err(error) = store.close_verdicts(&closed).await {
+            tracing::warn!(error = %error_chain(&error), count = closed.len(), "closed verdicts not noted");
+        }
+        closed.clear();
+    }
+}
+
+/// Returns whether the store may take it later; a bug is given up, and the scheduler counts the claim.
+fn may_pass(error: &StoreError) -> bool {
+    match error {
+        StoreError::Pg(error) => error.retry() != Retry::Never,
+        StoreError::Inconsistent { .. } => false,
+    }
+}
+
+/// Returns whether some shard stored less than its executor was acknowledged.
+fn rows_lost(sealed: &Sealed, reported: &[(i32, i32)]) -> bool {
+    reported.iter().any(|(shard_index, reported_count)| {
+        sealed.row_counts.get(shard_index).copied().unwrap_or(0) < *reported_count
+    })
 }
 
 /// Tests of shards whose infrastructure failed for good.

@@ -1,7 +1,7 @@
 //! What a sealed generation says: exactly one outcome for every planned test (RN-5). Pure.
 
 use gauntlet_core::verdict::{AttemptOutcome, Counts, TestOutcome, digest, merge_attempts};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// One stored attempt, without its payload; in order of (ordinal, attempt).
 #[derive(Debug, Clone, Copy)]
@@ -9,6 +9,8 @@ pub(crate) struct StoredAttempt {
     pub(crate) ordinal: u32,
     pub(crate) outcome: AttemptOutcome,
     pub(crate) is_final: bool,
+    /// The shard that it was reported under.
+    pub(crate) shard_index: i32,
 }
 
 /// Why tests without a final attempt have none.
@@ -37,6 +39,8 @@ pub(crate) struct Sealed {
     pub(crate) not_run: Vec<i32>,
     pub(crate) retry_count: u32,
     pub(crate) failed_after_retry: u32,
+    /// Attempts stored under each shard.
+    pub(crate) row_counts: HashMap<i32, i32>,
 }
 
 impl Sealed {
@@ -49,6 +53,9 @@ impl Sealed {
             test.1 |= attempt.is_final;
         }
         let mut sealed = Self::default();
+        for attempt in attempts {
+            *sealed.row_counts.entry(attempt.shard_index).or_default() += 1;
+        }
         for ordinal in 0..test_count {
             let (tries, is_final) = by_test.remove(&ordinal).unwrap_or_default();
             let merged = merge_attempts(&tries).filter(|_| is_final);

@@ -10,6 +10,7 @@ pub(crate) mod sql;
 
 pub(crate) use ingest::{Done, Entered, Entry, Fence, KnownTest, NewAttempt};
 pub(crate) use reads::{Page, PageRequest};
+pub(crate) use seals::Judge;
 
 use gauntlet_core::RunId;
 use gauntlet_pg::{PgError, Pool};
@@ -71,7 +72,7 @@ impl Store {
     /// Makes the partitions of the coming days.
     pub(crate) async fn ensure_partitions(&self) -> Result<(), StoreError> {
         let days = (PARTITION_DAYS_BEHIND, PARTITION_DAYS_AHEAD);
-        self.pool.read().query(sql::PARTITIONS_ENSURE, &[&days.0, &days.1]).await?;
+        self.pool.write_idempotent().query(sql::PARTITIONS_ENSURE, &[&days.0, &days.1]).await?;
         Ok(())
     }
 }

@@ -1,8 +1,10 @@
 //! Promises of the store on a real Postgres.
 
 use crate::ingest::Ingest;
-use crate::seal::Rest;
-use crate::store::{Done, Entered, Fence, KnownTest, NewAttempt, PageRequest, Store, sql};
+use crate::seal::{Rest, Sealed};
+use crate::store::{
+    Done, Entered, Fence, KnownTest, NewAttempt, Page, PageRequest, Store, StoreError, sql,
+};
 use gauntlet_core::RunId;
 use gauntlet_core::verdict::TestOutcome;
 use gauntlet_feed::Follower;
@@ -13,8 +15,10 @@ use gauntlet_runtime::{Lifecycle, ids};
 use gauntlet_testkit::{FakeEventFeed, TestDatabase, wait_until};
 use prost::Message as _;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 mod batches;
+mod finalizer;
 
 struct World {
     store: Store,
@@ -26,6 +30,10 @@ struct World {
 
 impl World {
     async fn start() -> Self {
+        Self::with_lock_timeout(Duration::from_secs(5)).await
+    }
+
+    async fn with_lock_timeout(lock_timeout: Duration) -> Self {
         let schema = concat!(
             include_str!("../migrations/0001_attempts.sql"),
             include_str!("../migrations/0002_artifact_budgets.sql")
@@ -34,7 +42,8 @@ impl World {
             crate::migrate(&url).await.map(|_| ()).map_err(anyhow::Error::from)
         })
         .await;
-        let config = PgConfig::from_url(database.url()).unwrap();
+        let mut config = PgConfig::from_url(database.url()).unwrap();
+        config.lock_timeout = lock_timeout;
         let pool = Pool::connect(&config, "test", "results").await.unwrap();
         let store = Store::new(pool.clone());
         store.ensure_partitions().await.unwrap();
@@ -58,16 +67,44 @@ impl World {
         client
     }
 
+    async fn seal(&self, test_count: u32, rest: &Rest) -> Result<Sealed, StoreError> {
+        self.seal_of(self.run_id, test_count, rest).await
+    }
+
+    async fn seal_of(&self, run: RunId, count: u32, rest: &Rest) -> Result<Sealed, StoreError> {
+        let judge = |_: &Sealed| Vec::new();
+        let sealed = self.store.seal_and_judge(run, 1, count, rest, (1, &judge)).await;
+        sealed.map(|sealed| sealed.expect("the newest finalizer"))
+    }
+
+    /// Returns how many verdicts are frozen.
+    async fn closed_count(&self) -> i64 {
+        let query = "SELECT count(*) FROM verdicts WHERE closed";
+        self.pool.read().query_one(query, &[]).await.unwrap().get(0)
+    }
+
+    /// Stores a verdict as a finalizer of an epoch; returns whether it could.
+    async fn judge(&self, finalizer_epoch: i64) -> bool {
+        let rest = Rest::Failed(BTreeSet::new());
+        let judge = |_: &Sealed| b"verdict".to_vec();
+        let judge = (finalizer_epoch, &judge as &crate::store::Judge<'_>);
+        self.store.seal_and_judge(self.run_id, 1, 1, &rest, judge).await.unwrap().is_some()
+    }
+
     async fn report(&self, fence: Fence, attempts: &[NewAttempt]) -> Entered {
         self.ingest.report(fence, attempts.to_vec()).await.unwrap()
+    }
+
+    async fn page(&self, after: i32, size: usize, bytes_max: i64) -> Page {
+        let page = PageRequest { run_id: self.run_id, generation: 1, after, size, bytes_max };
+        self.store.list_results(page).await.unwrap()
     }
 
     async fn outcomes(&self, size: usize) -> Vec<TestOutcome> {
         let mut outcomes = Vec::new();
         let mut after = -1;
         loop {
-            let page = PageRequest { run_id: self.run_id, generation: 1, after, size };
-            let page = self.store.list_results(page).await.unwrap();
+            let page = self.page(after, size, 1024 * 1024).await;
             outcomes.extend(page.results.iter().map(|(_, outcome, _)| *outcome));
             match page.results.last() {
                 Some((last, ..)) if page.more => after = *last,
@@ -145,10 +182,10 @@ async fn rn5_once_sealed_every_planned_test_has_one_outcome_and_nothing_can_be_a
     ];
     world.report(fence, &attempts).await;
     let rest = Rest::Failed(BTreeSet::from([2, 3]));
-    let sealed = world.store.seal(world.run_id, 1, 6, &rest).await.unwrap();
+    let sealed = world.seal(6, &rest).await.unwrap();
     let counts = sealed.counts();
     assert_eq!((counts.passed, counts.flaky, counts.errored, counts.not_run), (1, 1, 2, 2));
-    let again = world.store.seal(world.run_id, 1, 6, &rest).await.unwrap();
+    let again = world.seal(6, &rest).await.unwrap();
     assert_eq!((again.digest(), &again), (sealed.digest(), &sealed), "FN-2: recomputable");
     let late = [attempt(5, 1, PASSED, true)];
     for fence in [fence, world.fence(0, 9), world.fence(7, 1)] {
@@ -164,11 +201,11 @@ async fn rn5_once_sealed_every_planned_test_has_one_outcome_and_nothing_can_be_a
 async fn c1_tests_of_an_aborted_run_without_a_result_are_skipped() {
     let world = World::start().await;
     world.report(world.fence(0, 1), &[attempt(1, 1, PASSED, true)]).await;
-    world.store.seal(world.run_id, 1, 3, &Rest::Aborted).await.unwrap();
+    world.seal(3, &Rest::Aborted).await.unwrap();
     use TestOutcome::{Passed, Skipped};
     assert_eq!(world.outcomes(10).await, [Skipped, Passed, Skipped]);
     // A finalizer that comes late finds it so, and changes nothing.
-    let late = world.store.seal(world.run_id, 1, 3, &Rest::Failed(BTreeSet::new())).await.unwrap();
+    let late = world.seal(3, &Rest::Failed(BTreeSet::new())).await.unwrap();
     assert_eq!((late.counts().skipped, late.counts().not_run), (2, 0));
     assert_eq!(world.outcomes(10).await, [Skipped, Passed, Skipped]);
 }
@@ -179,9 +216,9 @@ async fn a_seal_waits_for_a_report_in_flight_and_counts_it() {
     // A report in flight: it holds the shared lock and has not committed.
     let client = world.hold("SELECT pg_advisory_lock_shared(7431, $1)", world.run_id).await;
     let rest = Rest::Failed(BTreeSet::new());
-    let seal = world.store.seal(world.run_id, 1, 1, &rest);
+    let seal = world.seal(1, &rest);
     tokio::pin!(seal);
-    let waiting = wait_until(std::time::Duration::from_secs(5), "a waiting seal", async || {
+    let waiting = wait_until(Duration::from_secs(5), "a waiting seal", async || {
         let query = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND classid = 7431 \
                      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
         let count: i64 = client.query_one(query, &[]).await.unwrap().get(0);
@@ -203,21 +240,21 @@ async fn rows_that_got_lost_are_missing_in_the_count() {
     let world = World::start().await;
     let attempts = [attempt(0, 1, PASSED, true), attempt(1, 1, PASSED, true)];
     world.report(world.fence(0, 1), &attempts).await;
-    assert_eq!(world.store.row_counts(world.run_id, 1).await.unwrap()[&0], 2);
+    let rest = Rest::Failed(BTreeSet::new());
+    assert_eq!(world.seal(2, &rest).await.unwrap().row_counts[&0], 2);
     let lose = "DELETE FROM attempts WHERE ordinal = 1";
     world.pool.read().query(lose, &[]).await.unwrap();
-    assert_eq!(world.store.row_counts(world.run_id, 1).await.unwrap()[&0], 1);
+    assert_eq!(world.seal(2, &rest).await.unwrap().row_counts[&0], 1);
 }
 
 #[tokio::test]
 async fn a_verdict_of_an_older_finalizer_or_after_the_close_is_not_stored() {
     let world = World::start().await;
-    let store = &world.store;
-    assert!(store.store_verdict(world.run_id, 1, 2, b"two").await.unwrap());
-    assert!(!store.store_verdict(world.run_id, 1, 1, b"one").await.unwrap());
-    assert!(store.store_verdict(world.run_id, 1, 3, b"three").await.unwrap());
-    store.close_verdict(world.run_id, 1).await.unwrap();
-    assert!(!store.store_verdict(world.run_id, 1, 4, b"four").await.unwrap());
+    assert!(world.judge(2).await);
+    assert!(!world.judge(1).await);
+    assert!(world.judge(3).await);
+    world.store.close_verdicts(&[(RunId(ids::v7()), 1), (world.run_id, 1)]).await.unwrap();
+    assert!(!world.judge(4).await);
 }
 
 #[tokio::test]
@@ -268,7 +305,7 @@ async fn c1_an_abort_in_the_feed_seals_the_run_once_whatever_comes_before_and_ag
     feed.publish(ended(&world.run_id.to_string(), v1::RunState::Running));
     let aborted = ended(&world.run_id.to_string(), v1::RunState::Aborted);
     let until_at = async |position: i64| {
-        wait_until(std::time::Duration::from_secs(10), "the cursor", async || {
+        wait_until(Duration::from_secs(10), "the cursor", async || {
             let cursors = world.store.list_cursors().await.unwrap();
             let at = cursors.first().map(|c| (c.feed_id.to_string(), c.position));
             if at == Some((feed.feed_id(), position)) { Ok(()) } else { Err(at) }
@@ -283,4 +320,45 @@ async fn c1_an_abort_in_the_feed_seals_the_run_once_whatever_comes_before_and_ag
     until_at(position).await;
     assert_eq!(world.outcomes(10).await, [TestOutcome::Skipped; 2]);
     lifecycle.kill();
+}
+
+#[tokio::test]
+async fn a_page_reads_no_more_than_its_bytes_and_leaves_no_test_out() {
+    let world = World::start().await;
+    // The test 1 is still running; a payload is some bytes more than its executor's name.
+    let tests = [
+        (0, 1, 400, true),
+        (1, 1, 900, false),
+        (2, 1, 2_000, true),
+        (4, 1, 400, true),
+        (5, 1, 400, true),
+    ];
+    let attempts = tests.map(|(ordinal, number, bytes, is_final)| {
+        let message = v1::Attempt {
+            ordinal,
+            outcome: PASSED.into(),
+            executor: "x".repeat(bytes),
+            ..Default::default()
+        };
+        NewAttempt {
+            payload: message.encode_to_vec(),
+            ..attempt(ordinal, number, PASSED, is_final)
+        }
+    });
+    world.report(world.fence(0, 1), &attempts).await;
+    let pages = async || {
+        let (mut pages, mut after) = (Vec::new(), -1);
+        loop {
+            let page = world.page(after, 3, 1_000).await;
+            let ordinals: Vec<i32> = page.results.iter().map(|(ordinal, ..)| *ordinal).collect();
+            after = *ordinals.last().expect("a page has a test");
+            pages.push(ordinals);
+            if !page.more {
+                return pages;
+            }
+        }
+    };
+    assert_eq!(pages().await, [vec![0], vec![2], vec![4, 5]]);
+    world.seal(7, &Rest::Aborted).await.unwrap();
+    assert_eq!(pages().await, [vec![0], vec![1], vec![2], vec![3, 4, 5], vec![6]]);
 }

@@ -1,3 +1,5 @@
--- Marks a generation as sealed, under ingest/lock_exclusive. Idempotent.
-INSERT INTO seals (run_id, generation, test_count) VALUES ($1, $2, $3)
+-- Seals a generation with the outcomes of tests without a final attempt, under ingest/lock_exclusive. Idempotent: the first
+-- seal stands, and then no row comes back.
+INSERT INTO seals (run_id, generation, test_count, skipped, errored, not_run) VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (run_id, generation) DO NOTHING
+RETURNING run_id

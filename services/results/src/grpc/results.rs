@@ -7,8 +7,7 @@ use gauntlet_core::RunId;
 use gauntlet_core::verdict::TestOutcome;
 use gauntlet_proto::edge;
 use gauntlet_proto::v1::{self, results_service_server::ResultsService};
-use gauntlet_rpc::{MESSAGE_MAX_BYTES, draining, invalid_fields, status};
-use prost::Message as _;
+use gauntlet_rpc::{draining, invalid_fields, status};
 use std::pin::Pin;
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc};
@@ -19,8 +18,8 @@ use tonic::{Request, Response, Status};
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 /// How often progress is read when nobody announced a change.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// Bytes of results on one page; a page may end early.
-const PAGE_BYTES_MAX: usize = MESSAGE_MAX_BYTES / 4;
+/// Bytes of attempts on one page; a page may end early.
+const PAGE_BYTES_MAX: i64 = 1024 * 1024;
 const BUFFERED_MAX: usize = 8;
 
 #[tonic::async_trait]
@@ -34,7 +33,7 @@ impl ResultsService for Handlers {
         let (run_id, generation) = self.generation(&request.run_id, request.generation).await?;
         let filter = format!("{run_id}.{generation}");
         let after = page_key(&filter, &request.page_token).map_err(|e| status(&e))?;
-        let page = PageRequest { run_id, generation, after, size };
+        let page = PageRequest { run_id, generation, after, size, bytes_max: PAGE_BYTES_MAX };
         let page = self.store.list_results(page).await.map_err(|e| status(&CallError::Store(e)))?;
         Ok(Response::new(response(page, &filter)))
     }
@@ -144,24 +143,18 @@ async fn pause(changes: &mut broadcast::Receiver<RunId>, run_id: RunId) {
 }
 
 fn response(page: crate::store::Page, filter: &str) -> v1::ListTestResultsResponse {
-    let (mut results, mut bytes, mut more) = (Vec::new(), 0, page.more);
-    for (ordinal, outcome, attempts) in page.results {
-        let result = v1::TestResult {
-            ordinal,
-            outcome: wire::outcome(outcome).into(),
-            skip_reason: skip_reason(outcome).to_owned(),
-            attempts,
-        };
-        bytes += result.encoded_len();
-        if bytes > PAGE_BYTES_MAX && !results.is_empty() {
-            more = true;
-            break;
-        }
-        results.push(result);
+    let last = page.results.last().filter(|_| page.more).map(|(ordinal, ..)| *ordinal);
+    let results = page.results.into_iter().map(|(ordinal, outcome, attempts)| v1::TestResult {
+        ordinal,
+        outcome: wire::outcome(outcome).into(),
+        skip_reason: skip_reason(outcome).to_owned(),
+        attempts,
+    });
+    v1::ListTestResultsResponse {
+        results: results.collect(),
+        next_page_token: last.map(|ordinal| format!("{filter}.{ordinal}")).unwrap_or_default(),
+        sealed: page.sealed,
     }
-    let last = results.last().filter(|_| more).map(|result| result.ordinal);
-    let next_page_token = last.map(|ordinal| format!("{filter}.{ordinal}")).unwrap_or_default();
-    v1::ListTestResultsResponse { results, next_page_token, sealed: page.sealed }
 }
 
 /// Only an abort skips tests in this version.

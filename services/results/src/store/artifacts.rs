@@ -70,7 +70,10 @@ impl Store {
         size_bytes: i64,
     ) -> Result<(), StoreError> {
         let kind = i16::try_from(kind).unwrap_or(0);
-        self.pool.read().query(sql::ARTIFACTS_INSERT, &[&hash, &kind, &size_bytes]).await?;
+        self.pool
+            .write_idempotent()
+            .query(sql::ARTIFACTS_INSERT, &[&hash, &kind, &size_bytes])
+            .await?;
         Ok(())
     }
 

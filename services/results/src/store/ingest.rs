@@ -298,7 +298,7 @@ impl Store {
 
     /// Makes the partition that a run's attempts belong in: it is older than those kept ready.
     pub(crate) async fn ensure_partition_of(&self, run_id: RunId) -> Result<(), StoreError> {
-        self.pool.read().query(sql::PARTITIONS_ENSURE_FOR_RUN, &[&run_id.0]).await?;
+        self.pool.write_idempotent().query(sql::PARTITIONS_ENSURE_FOR_RUN, &[&run_id.0]).await?;
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! Reads: pages of results, progress. Single statements, no locks.
+//! Reads: pages of results, progress. Single statements, no locks. A page weighs its tests before it reads them.
 
 use super::{Store, StoreError, signed, sql};
 use gauntlet_core::RunId;
@@ -16,6 +16,8 @@ pub(crate) struct PageRequest {
     /// Last ordinal of the page before; -1 for the first.
     pub(crate) after: i32,
     pub(crate) size: usize,
+    /// Bytes of attempts after which a page takes no further test; the first test is always on it.
+    pub(crate) bytes_max: i64,
 }
 
 /// A page of results, ascending.
@@ -90,25 +92,37 @@ impl Store {
         let limit = i64::try_from(page.size + 1).unwrap_or(i64::MAX);
         let params: [&(dyn gauntlet_pg::ToSql + Sync); 4] =
             [&page.run_id.0, &page.generation, &page.after, &limit];
-        let rows = self.pool.read().query(sql::ATTEMPTS_PAGE, &params).await?;
-        let mut results = Vec::new();
-        for (ordinal, attempts) in by_test(&rows)? {
+        let sizes = self.pool.read().query(sql::ATTEMPTS_SIZES_OF_PAGE, &params).await?;
+        let (fitting, cut) = fitting(&sizes, page);
+        let mut tests = self.attempts_of(page, &fitting).await?;
+        let results = fitting.into_iter().map(|ordinal| {
+            let attempts = tests.remove(&ordinal).unwrap_or_default();
             // The page holds tests with a final attempt only, so there is an outcome.
-            let outcome = merged(&attempts).unwrap_or(TestOutcome::NotRun);
-            results.push((ordinal, outcome, attempts));
-        }
-        let more = results.len() > page.size;
-        results.truncate(page.size);
-        Ok(Page { results, more, sealed: false })
+            (ordinal, merged(&attempts).unwrap_or(TestOutcome::NotRun), attempts)
+        });
+        Ok(Page { results: results.collect(), more: cut, sealed: false })
+    }
+
+    async fn attempts_of(
+        &self,
+        page: PageRequest,
+        ordinals: &[i32],
+    ) -> Result<BTreeMap<i32, Vec<v1::Attempt>>, StoreError> {
+        let params: [&(dyn gauntlet_pg::ToSql + Sync); 3] =
+            [&page.run_id.0, &page.generation, &ordinals];
+        by_test(&self.pool.read().query(sql::ATTEMPTS_OF_TESTS, &params).await?)
     }
 
     async fn sealed_page(&self, page: PageRequest, seal: &SealRow) -> Result<Page, StoreError> {
         let size = signed(u32::try_from(page.size).unwrap_or(u32::MAX));
-        let last = page.after.saturating_add(size).min(seal.test_count - 1);
+        let end = page.after.saturating_add(size).min(seal.test_count - 1);
         let params: [&(dyn gauntlet_pg::ToSql + Sync); 4] =
-            [&page.run_id.0, &page.generation, &page.after, &last];
-        let rows = self.pool.read().query(sql::ATTEMPTS_RANGE, &params).await?;
-        let mut tests = by_test(&rows)?;
+            [&page.run_id.0, &page.generation, &page.after, &end];
+        let sizes = self.pool.read().query(sql::ATTEMPTS_SIZES_OF_RANGE, &params).await?;
+        // What does not fit begins the next page; tests without attempts weigh nothing.
+        let (fitting, cut) = fitting(&sizes, page);
+        let last = fitting.last().copied().filter(|_| cut).unwrap_or(end);
+        let mut tests = self.attempts_of(page, &fitting).await?;
         let results = (page.after + 1..=last).map(|ordinal| {
             let attempts = tests.remove(&ordinal).unwrap_or_default();
             let outcome = seal.outcome(ordinal).or_else(|| merged(&attempts));
@@ -116,7 +130,6 @@ impl Store {
         });
         Ok(Page { results: results.collect(), more: last < seal.test_count - 1, sealed: true })
     }
-
     /// Returns how many tests have ended how so far.
     pub(crate) async fn progress(
         &self,
@@ -135,6 +148,20 @@ impl Store {
             ..Counts::default()
         })
     }
+}
+
+/// Returns which of the weighed tests a page takes, and whether that is not all of them.
+fn fitting(sizes: &[Row], page: PageRequest) -> (Vec<i32>, bool) {
+    let mut bytes = 0;
+    let fits = |row: &&Row| {
+        let first = bytes == 0;
+        bytes += row.get::<_, i64>("bytes");
+        first || bytes <= page.bytes_max
+    };
+    let fitting: Vec<i32> =
+        sizes.iter().take(page.size).take_while(fits).map(|row| row.get("ordinal")).collect();
+    let cut = fitting.len() < sizes.len();
+    (fitting, cut)
 }
 
 fn by_test(rows: &[Row]) -> Result<BTreeMap<i32, Vec<v1::Attempt>>, StoreError> {

@@ -9,40 +9,70 @@ use gauntlet_core::RunId;
 use gauntlet_core::verdict::AttemptOutcome;
 use gauntlet_feed::Cursor;
 use gauntlet_pg::{Row, Transaction, Tx};
-use std::collections::HashMap;
+use uuid::Uuid;
+
+/// What else happens in the transaction that seals.
+#[derive(Clone, Copy)]
+enum With<'a> {
+    /// The verdict is stored under this epoch.
+    Verdict { finalizer_epoch: i64, judge: &'a Judge<'a> },
+    /// The feed's cursor moves.
+    Cursor(Cursor),
+}
+
+/// Makes the encoded verdict of what was sealed.
+pub(crate) type Judge<'a> = dyn Fn(&Sealed) -> Vec<u8> + Send + Sync + 'a;
 
 struct Seal<'a> {
     run_id: RunId,
     generation: i32,
     test_count: u32,
     rest: &'a Rest,
-    cursor: Option<Cursor>,
+    with: With<'a>,
 }
 
 impl Transaction for Seal<'_> {
     const LABEL: &'static str = "seal_generation";
-    type Output = Sealed;
+    /// None when a newer finalizer stored a verdict or the run is closed.
+    type Output = Option<Sealed>;
     type Error = StoreError;
 
-    async fn run(&self, tx: &Tx<'_>) -> Result<Sealed, StoreError> {
-        let key: [&(dyn gauntlet_pg::ToSql + Sync); 2] = [&self.run_id.0, &self.generation];
+    async fn run(&self, tx: &Tx<'_>) -> Result<Option<Sealed>, StoreError> {
         tx.query(sql::INGEST_LOCK_EXCLUSIVE, &[&lock_key(self.run_id)]).await?;
-        let test_count = signed(self.test_count);
-        let first = tx.execute(sql::SEALS_INSERT, &[key[0], key[1], &test_count]).await? == 1;
-        // The first seal stands: a late finalizer must not turn what an abort skipped into something else.
-        let earlier = if first { None } else { tx.query_opt(sql::SEALS_FIND, &key).await? };
-        let rest = earlier.as_ref().map_or_else(|| self.rest.clone(), rest_of);
-        // A later statement than the lock: it sees every report that was waited for.
+        let sealed = self.seal(tx).await?;
+        let stored = match self.with {
+            With::Verdict { finalizer_epoch, judge } => {
+                let verdict = judge(&sealed);
+                let params: [&(dyn gauntlet_pg::ToSql + Sync); 4] =
+                    [&self.run_id.0, &self.generation, &finalizer_epoch, &verdict];
+                tx.query_opt(sql::VERDICTS_STORE, &params).await?.is_some()
+            }
+            With::Cursor(Cursor { lane, feed_id, position }) => {
+                tx.execute(sql::CURSORS_ADVANCE, &[&lane, &feed_id, &position]).await?;
+                true
+            }
+        };
+        Ok(stored.then_some(sealed))
+    }
+}
+
+impl Seal<'_> {
+    /// A later statement than the lock: it sees every report that was waited for.
+    async fn seal(&self, tx: &Tx<'_>) -> Result<Sealed, StoreError> {
+        let key: [&(dyn gauntlet_pg::ToSql + Sync); 2] = [&self.run_id.0, &self.generation];
         let rows = tx.query(sql::ATTEMPTS_OUTCOMES, &key).await?;
         let attempts = rows.iter().map(attempt_of).collect::<Result<Vec<_>, _>>()?;
-        let sealed = Sealed::of(self.test_count, &attempts, &rest);
+        let sealed = Sealed::of(self.test_count, &attempts, self.rest);
+        let test_count = signed(self.test_count);
         let (skipped, errored, not_run) = (&sealed.skipped, &sealed.errored, &sealed.not_run);
-        tx.execute(sql::SEALS_SET_OUTCOMES, &[key[0], key[1], skipped, errored, not_run]).await?;
-        if let Some(cursor) = &self.cursor {
-            let Cursor { lane, feed_id, position } = cursor;
-            tx.execute(sql::CURSORS_ADVANCE, &[lane, feed_id, position]).await?;
+        let params: [&(dyn gauntlet_pg::ToSql + Sync); 6] =
+            [key[0], key[1], &test_count, skipped, errored, not_run];
+        if tx.query_opt(sql::SEALS_INSERT, &params).await?.is_some() {
+            return Ok(sealed);
         }
-        Ok(sealed)
+        // The first seal stands: a late finalizer must not turn what an abort skipped into something else.
+        let earlier = tx.query_one(sql::SEALS_FIND, &key).await?;
+        Ok(Sealed::of(self.test_count, &attempts, &rest_of(&earlier)))
     }
 }
 
@@ -64,19 +94,27 @@ fn attempt_of(row: &Row) -> Result<StoredAttempt, StoreError> {
         _ => return Err(StoreError::Inconsistent { table: "attempts", column: "outcome" }),
     };
     let ordinal = row.get::<_, i32>("ordinal").unsigned_abs();
-    Ok(StoredAttempt { ordinal, outcome, is_final: row.get("final") })
+    Ok(StoredAttempt {
+        ordinal,
+        outcome,
+        is_final: row.get("final"),
+        shard_index: row.get("shard_index"),
+    })
 }
 
 impl Store {
-    /// Seals a generation and returns its outcomes. Idempotent.
-    pub(crate) async fn seal(
+    /// Seals a generation and stores the verdict that `judge` makes of it, in one transaction; none when a newer finalizer
+    /// stored one or the run is closed. Idempotent.
+    pub(crate) async fn seal_and_judge(
         &self,
         run_id: RunId,
         generation: i32,
         test_count: u32,
         rest: &Rest,
-    ) -> Result<Sealed, StoreError> {
-        let seal = Seal { run_id, generation, test_count, rest, cursor: None };
+        (finalizer_epoch, judge): (i64, &Judge<'_>),
+    ) -> Result<Option<Sealed>, StoreError> {
+        let with = With::Verdict { finalizer_epoch, judge };
+        let seal = Seal { run_id, generation, test_count, rest, with };
         let sealed = self.pool.transact(&seal).await?;
         self.changed(run_id);
         Ok(sealed)
@@ -90,44 +128,18 @@ impl Store {
         test_count: u32,
         rest: &Rest,
         cursor: Cursor,
-    ) -> Result<Sealed, StoreError> {
-        let seal = Seal { run_id, generation, test_count, rest, cursor: Some(cursor) };
-        let sealed = self.pool.transact(&seal).await?;
-        self.changed(run_id);
-        Ok(sealed)
-    }
-
-    /// Returns how many attempts each shard stored.
-    pub(crate) async fn row_counts(
-        &self,
-        run_id: RunId,
-        generation: i32,
-    ) -> Result<HashMap<i32, i32>, StoreError> {
-        let rows =
-            self.pool.read().query(sql::ATTEMPTS_COUNT_BY_SHARD, &[&run_id.0, &generation]).await?;
-        Ok(rows.iter().map(|row| (row.get("shard_index"), row.get("row_count"))).collect())
-    }
-
-    /// Stores a verdict; false when a newer finalizer did or the run is closed.
-    pub(crate) async fn store_verdict(
-        &self,
-        run_id: RunId,
-        generation: i32,
-        finalizer_epoch: i64,
-        verdict: &[u8],
-    ) -> Result<bool, StoreError> {
-        let params: [&(dyn gauntlet_pg::ToSql + Sync); 4] =
-            [&run_id.0, &generation, &finalizer_epoch, &verdict];
-        Ok(self.pool.read().query_opt(sql::VERDICTS_STORE, &params).await?.is_some())
-    }
-
-    /// Notes that the run was closed with its verdict.
-    pub(crate) async fn close_verdict(
-        &self,
-        run_id: RunId,
-        generation: i32,
     ) -> Result<(), StoreError> {
-        self.pool.read().query(sql::VERDICTS_CLOSE, &[&run_id.0, &generation]).await?;
+        let with = With::Cursor(cursor);
+        self.pool.transact(&Seal { run_id, generation, test_count, rest, with }).await?;
+        self.changed(run_id);
+        Ok(())
+    }
+
+    /// Notes that runs were closed with their verdicts. Idempotent.
+    pub(crate) async fn close_verdicts(&self, closed: &[(RunId, i32)]) -> Result<(), StoreError> {
+        let (runs, generations): (Vec<Uuid>, Vec<i32>) =
+            closed.iter().map(|(run_id, generation)| (run_id.0, *generation)).unzip();
+        self.pool.write_idempotent().query(sql::VERDICTS_CLOSE, &[&runs, &generations]).await?;
         Ok(())
     }
 
@@ -144,14 +156,17 @@ impl Store {
 
     /// Forgets where the follower stood: the feed was restored.
     pub(crate) async fn reset_cursors(&self) -> Result<(), StoreError> {
-        self.pool.read().query(sql::CURSORS_RESET, &[]).await?;
+        self.pool.write_idempotent().query(sql::CURSORS_RESET, &[]).await?;
         Ok(())
     }
 
     /// Moves the follower past an event that needs nothing.
     pub(crate) async fn advance(&self, cursor: Cursor) -> Result<(), StoreError> {
         let Cursor { lane, feed_id, position } = cursor;
-        self.pool.read().query(sql::CURSORS_ADVANCE, &[&lane, &feed_id, &position]).await?;
+        self.pool
+            .write_idempotent()
+            .query(sql::CURSORS_ADVANCE, &[&lane, &feed_id, &position])
+            .await?;
         Ok(())
     }
 }

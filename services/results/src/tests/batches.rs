@@ -27,7 +27,7 @@ async fn sh3_entries_of_one_batch_are_judged_each_for_itself_and_what_is_twice_c
     let world = World::start().await;
     let (other, sealed) = (RunId(ids::v7()), RunId(ids::v7()));
     world.report(of_run(other, 0, 7), &[attempt(0, 1, PASSED, true)]).await;
-    world.store.seal(sealed, 1, 1, &Rest::Failed(BTreeSet::new())).await.unwrap();
+    world.seal_of(sealed, 1, &Rest::Failed(BTreeSet::new())).await.unwrap();
     let first = [attempt(0, 1, FAILED, false), attempt(0, 2, PASSED, true)];
     let batch = [
         entry(world.fence(0, 1), &first),

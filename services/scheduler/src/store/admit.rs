@@ -265,7 +265,7 @@ impl Store {
 
     /// Forgets requests older than 24 hours.
     pub(crate) async fn sweep_requests(&self) -> Result<(), StoreError> {
-        self.pool.read().query(sql::REQUESTS_SWEEP, &[]).await?;
+        self.pool.write_idempotent().query(sql::REQUESTS_SWEEP, &[]).await?;
         Ok(())
     }
 }

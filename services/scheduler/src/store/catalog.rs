@@ -183,7 +183,7 @@ impl Store {
         let variables = serde_json::json!(environment.variables);
         let params: [&(dyn gauntlet_pg::ToSql + Sync); 4] =
             [&project, &name, &environment.base_url, &variables];
-        self.pool.read().query(sql::ENVIRONMENT_PUT, &params).await?;
+        self.pool.write_once().query(sql::ENVIRONMENT_PUT, &params).await?;
         Ok(())
     }
 

@@ -288,7 +288,8 @@ impl Store {
         let epochs: Vec<i32> = held.iter().map(|h| signed(h.2)).collect();
         let params: [&(dyn gauntlet_pg::ToSql + Sync); 5] =
             [&replica.0, &runs, &generations, &epochs, &ttl_s];
-        let rows = self.pool.read().query(sql::RUNS_RENEW_FINALIZATIONS, &params).await?;
+        let rows =
+            self.pool.write_idempotent().query(sql::RUNS_RENEW_FINALIZATIONS, &params).await?;
         let key = |row: &Row| {
             (RunId(row.get("run_id")), row.get("generation"), row.get("finalizer_epoch"))
         };

@@ -137,7 +137,7 @@ impl Store {
     pub(crate) async fn open_session(&self, new: &NewSession) -> Result<bool, StoreError> {
         let opened = self
             .pool
-            .read()
+            .write_idempotent()
             .query_opt(
                 sql::SESSIONS_OPEN,
                 &[
@@ -177,7 +177,7 @@ impl Store {
 
     /// Ends a session; what it still holds is reaped as lost sessions are.
     pub(crate) async fn close_session(&self, session: SessionId) -> Result<(), StoreError> {
-        self.pool.read().query(sql::SESSIONS_CLOSE, &[&session.0]).await?;
+        self.pool.write_idempotent().query(sql::SESSIONS_CLOSE, &[&session.0]).await?;
         Ok(())
     }
 
@@ -185,13 +185,14 @@ impl Store {
     pub(crate) async fn reap_sessions(&self) -> Result<Vec<String>, StoreError> {
         let gap_s = (BEAT_INTERVAL * 2).as_secs_f64();
         let ttl_s = LEASE_TTL.as_secs_f64();
-        let reaped = self.pool.read().query(sql::SESSIONS_REAP, &[&gap_s, &ttl_s]).await?;
+        let reaped =
+            self.pool.write_idempotent().query(sql::SESSIONS_REAP, &[&gap_s, &ttl_s]).await?;
         Ok(reaped.iter().map(|row| row.get("name")).collect())
     }
 
     /// Forgets sessions that ended long ago.
     pub(crate) async fn delete_idle_sessions(&self) -> Result<(), StoreError> {
-        self.pool.read().query(sql::SESSIONS_DELETE_IDLE, &[]).await?;
+        self.pool.write_idempotent().query(sql::SESSIONS_DELETE_IDLE, &[]).await?;
         Ok(())
     }
 

@@ -1,7 +1,8 @@
 //! Single statements outside a transaction.
 //!
-//! Owns nothing between calls: each call borrows a connection and gives it back. Only for reading: a write belongs into a
-//! [`crate::Transaction`], which knows about commits. Two calls may see two different states of the database.
+//! Owns nothing between calls: each call borrows a connection and gives it back. Owns the question of what may be repeated
+//! when a connection is lost in the middle. Several statements that belong together are a [`crate::Transaction`]. Two calls
+//! may see two different states of the database.
 
 use crate::{PgError, Pool, Statement, error::Flaw, lease::Lease, statement::SpanName};
 use tokio_postgres::{Row, types::ToSql};
@@ -9,21 +10,33 @@ use tracing::Instrument as _;
 
 type Params<'p> = &'p [&'p (dyn ToSql + Sync)];
 
-/// Reads by single statements; made by [`Pool::read`].
-#[derive(Clone, Copy, Debug)]
-pub struct Reader<'p> {
-    pool: &'p Pool,
+/// What repeating a statement would do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Repeat {
+    /// It writes nothing.
+    Reads,
+    /// It writes the same again.
+    Idempotent,
+    /// It could write twice, or undo what others wrote since.
+    Harmful,
 }
 
-impl<'p> Reader<'p> {
-    pub(crate) fn new(pool: &'p Pool) -> Self {
-        Self { pool }
+/// Runs single statements; made by [`Pool::read`], [`Pool::write_idempotent`] and [`Pool::write_once`].
+#[derive(Clone, Copy, Debug)]
+pub struct Single<'p> {
+    pool: &'p Pool,
+    repeat: Repeat,
+}
+
+impl<'p> Single<'p> {
+    pub(crate) fn new(pool: &'p Pool, repeat: Repeat) -> Self {
+        Self { pool, repeat }
     }
 
-    /// Returns all rows of a statement; tried once more when the connection turns out to be lost.
+    /// Returns all rows of a statement; tried once more when the connection turns out to be lost, unless that would harm.
     ///
     /// # Errors
-    /// When the server refuses, is lost or takes too long.
+    /// When the server refuses, is lost or takes too long. A write that was lost on its way is [`PgError::OutcomeUnknown`].
     ///
     /// # Cancel safety
     /// Dropping the future cancels the statement and discards the connection.
@@ -36,7 +49,11 @@ impl<'p> Reader<'p> {
         let span = tracing::debug_span!("pg.query", otel.name = %SpanName(statement.name));
         let work = async {
             match self.once(statement, params).await {
-                Err((_, Flaw::Lost)) => self.once(statement, params).await,
+                Err(error) if self.repeat != Repeat::Harmful && is_lost(&error) => {
+                    let again = self.once(statement, params).await;
+                    // Whatever the second try met, the first may have been carried out.
+                    again.map_err(|again| if self.repeat == Repeat::Reads { again } else { error })
+                }
                 result => result,
             }
         };
@@ -46,7 +63,7 @@ impl<'p> Reader<'p> {
     /// Returns the only row of a statement.
     ///
     /// # Errors
-    /// As [`Reader::query`], and when there is not exactly one row.
+    /// As [`Single::query`], and when there is not exactly one row.
     pub async fn query_one(
         &self,
         statement: impl Into<Statement>,
@@ -65,7 +82,7 @@ impl<'p> Reader<'p> {
     /// Returns the row of a statement, if there is one.
     ///
     /// # Errors
-    /// As [`Reader::query`], and when there are several rows.
+    /// As [`Single::query`], and when there are several rows.
     pub async fn query_opt(
         &self,
         statement: impl Into<Statement>,
@@ -79,6 +96,14 @@ impl<'p> Reader<'p> {
                 doing: statement.name,
                 source: Some("several rows where one was expected".into()),
             }),
+        }
+    }
+
+    /// A write commits by itself, so its answer is the answer of a COMMIT.
+    fn failed(&self, doing: &'static str, error: tokio_postgres::Error) -> PgError {
+        match self.repeat {
+            Repeat::Reads => PgError::of_statement(doing, error),
+            Repeat::Idempotent | Repeat::Harmful => PgError::of_commit(doing, error),
         }
     }
 
@@ -102,14 +127,21 @@ impl<'p> Reader<'p> {
                 } else {
                     lease.give_back()
                 }
-                Err((PgError::of_statement(statement.name, error), flaw))
+                Err((self.failed(statement.name, error), flaw))
             }
             // The lease is dropped here, which cancels the statement and discards the connection.
-            Err(_) => {
+            Err(_) if self.repeat == Repeat::Reads => {
                 Err((PgError::Unavailable { doing: statement.name, source: None }, Flaw::Late))
+            }
+            Err(_) => {
+                Err((PgError::OutcomeUnknown { doing: statement.name, source: None }, Flaw::Late))
             }
         }
     }
+}
+
+fn is_lost((_, flaw): &(PgError, Flaw)) -> bool {
+    *flaw == Flaw::Lost
 }
 
 async fn run(

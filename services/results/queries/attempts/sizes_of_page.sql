@@ -1,0 +1,10 @@
+-- Weighs the next $4 tests with a final attempt, after an ordinal: bytes of all attempts of each. Reads no payload: its length
+-- stands beside it. Locks nothing.
+SELECT ordinal, sum(octet_length(payload))::bigint AS bytes
+FROM attempts
+WHERE run_id = $1 AND generation = $2
+  AND ordinal IN (SELECT DISTINCT ordinal FROM attempts
+                  WHERE run_id = $1 AND generation = $2 AND ordinal > $3 AND final
+                  ORDER BY ordinal LIMIT $4)
+GROUP BY ordinal
+ORDER BY ordinal
