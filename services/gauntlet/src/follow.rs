@@ -25,7 +25,7 @@ pub(crate) enum Update {
     /// The run as it is now.
     Snapshot(Box<v1::Run>),
     /// The next event.
-    Event(v1::RunEvent),
+    Event(Box<v1::RunEvent>),
     /// Final results so far.
     Progress(v1::OutcomeCounts),
     /// The connection was lost for the reason given; it is being resumed.
@@ -111,7 +111,7 @@ async fn pass(
                 }
                 position.revision = event.revision;
                 let last = matches!(event.event, Some(Event::Terminal(_)));
-                told(Update::Event(event));
+                told(Update::Event(Box::new(event)));
                 if last {
                     position.terminal = true;
                     return Ok(());

@@ -43,6 +43,7 @@ struct State {
     asked: Vec<i32>,
     renewals: Vec<usize>,
     closes: Vec<v1::CloseRunRequest>,
+    stops: usize,
 }
 
 #[derive(Clone, Default)]
@@ -84,6 +85,14 @@ impl FinalizationService for Scheduler {
         state.renewals.push(renewed.len());
         renewed.retain(|held| !state.lost.contains(&held.run_id));
         Ok(Response::new(v1::RenewFinalizationsResponse { renewed }))
+    }
+
+    async fn stop_run(
+        &self,
+        _request: Request<v1::StopRunRequest>,
+    ) -> Result<Response<v1::StopRunResponse>, Status> {
+        self.state.lock().unwrap().stops += 1;
+        Ok(Response::new(v1::StopRunResponse { stopped: true }))
     }
 
     async fn close_run(
@@ -160,6 +169,7 @@ impl Stage {
                 ..Default::default()
             }],
             lease_ttl: Some(edge::wire_duration(LEASE_TTL)),
+            ..Default::default()
         }
     }
 
