@@ -54,6 +54,9 @@ pub(crate) struct Args {
     /// Results of the one run of part d.
     #[arg(long, default_value_t = 100_000)]
     growth_results: u32,
+    /// Setting of Postgres as NAME=VALUE, for experiments; can be repeated.
+    #[arg(long = "postgres", value_name = "NAME=VALUE")]
+    postgres: Vec<String>,
     /// Small numbers: proves that the benchmark works, measures nothing.
     #[arg(long)]
     quick: bool,

@@ -85,7 +85,9 @@ pub async fn run(config: ScriptedConfig, trace: Trace, lifecycle: Lifecycle) -> 
             Err(status) if peer::is_refused(&status) => {
                 anyhow::bail!("the scheduler refuses this executor: {}", status.message())
             }
-            Err(_) => drop(backoff.sleep().await),
+            Err(_) => {
+                backoff.sleep().await;
+            }
         }
     }
     Ok(())

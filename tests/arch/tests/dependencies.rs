@@ -74,7 +74,7 @@ fn violations(packages: &[Package], lock: &BTreeMap<String, Vec<String>>) -> Vec
         let name = &package.name;
         let short = package.folder.rsplit('/').next().unwrap_or_default();
         let named = format!("gauntlet-{short}");
-        if !package.is("tests/") && *name != named && short != "gauntlet" {
+        if !package.is("tests/") && *name != named && !["gauntlet", "xtask"].contains(&short) {
             found.push(format!("{}: is called {name}, not {named}", package.folder));
         }
         for (need, kind) in &package.needs {
@@ -89,7 +89,11 @@ fn violations(packages: &[Package], lock: &BTreeMap<String, Vec<String>>) -> Vec
             if other.is("tests/") {
                 found.push(format!("{edge}: nothing builds on tests"));
             }
-            if need == "gauntlet-testkit" && *kind != Kind::Dev {
+            if other.is("xtask") {
+                found.push(format!("{edge}: nothing builds on tasks"));
+            }
+            // Tasks measure with what tests use, and are shipped as little.
+            if need == "gauntlet-testkit" && *kind != Kind::Dev && !package.is("xtask") {
                 found.push(format!("{edge}: only as a dev-dependency"));
             }
         }
@@ -205,6 +209,10 @@ mod seeded {
         Package { name, folder: folder.to_owned(), needs }
     }
 
+    fn task(needs: &[(&str, Kind)]) -> Package {
+        Package { name: "xtask".to_owned(), ..package("xtask", needs) }
+    }
+
     /// The violations of a house with a core and these rooms.
     fn with(rooms: &[Package], lock: &str) -> Vec<String> {
         let mut packages = rooms.to_vec();
@@ -230,6 +238,7 @@ mod seeded {
             ),
             package("services/gauntlet", &[("gauntlet-scheduler", Kind::Normal)]),
             package("tests/mesh", &[("gauntlet-testkit", Kind::Dev)]),
+            task(&[("gauntlet-testkit", Kind::Normal)]),
         ];
         assert_eq!(with(&rooms, ""), Vec::<String>::new());
     }
@@ -259,6 +268,12 @@ mod seeded {
             package("services/results", &[("gauntlet-testkit", Kind::Normal)]),
         ];
         one(&rooms, "", "only as a dev-dependency");
+    }
+
+    #[test]
+    fn a_product_that_builds_on_tasks_is_found() {
+        let rooms = [task(&[]), package("services/scheduler", &[("xtask", Kind::Normal)])];
+        one(&rooms, "", "nothing builds on tasks");
     }
 
     #[test]

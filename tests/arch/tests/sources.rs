@@ -72,7 +72,7 @@ fn statuses(file: &File) -> Vec<String> {
 }
 
 fn rust() -> Vec<File> {
-    crate::tree::files(&["libs", "services", "tests"], &[".rs"])
+    crate::tree::files(&["libs", "services", "tests", "xtask"], &[".rs"])
 }
 
 #[test]

@@ -14,7 +14,7 @@ use gauntlet_testkit::scripted::{Traced, monotonic_ns};
 use gauntlet_testkit::{EmbeddedConfig, EmbeddedStore, GauntletProcess, free_port, wait_until};
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -46,11 +46,22 @@ pub(crate) struct Mesh {
     pub(crate) client: Client,
     pub(crate) meter: Meter,
     pub(crate) executors: u32,
-    pub(crate) store: EmbeddedStore,
     ended: broadcast::Sender<Ended>,
     told: broadcast::Sender<Told>,
+    // Order matters on drop: services before their database, the data last.
     processes: Vec<(&'static str, GauntletProcess)>,
-    folder: PathBuf,
+    pub(crate) store: EmbeddedStore,
+    _folder: Folder,
+}
+
+/// A folder that is removed with this value.
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What cannot be removed is in the target folder and goes with it.
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 impl Mesh {
@@ -58,9 +69,9 @@ impl Mesh {
     pub(crate) async fn start(args: &Args, lifecycle: &Lifecycle) -> anyhow::Result<Self> {
         // Beside the program: a temporary folder may be in memory, and then nothing would be durable.
         let program = std::env::current_exe()?;
-        let folder = program.with_file_name(format!("bench-{}", std::process::id()));
-        fs::create_dir_all(&folder)?;
-        let store = store(&folder).await?;
+        let folder = Folder(program.with_file_name(format!("bench-{}", std::process::id())));
+        fs::create_dir_all(&folder.0)?;
+        let store = store(&folder.0, &args.postgres).await?;
         let pg_url = store.postgres_url();
         let mut migrate = GauntletProcess::spawn(["migrate", "--pg-url", &pg_url]);
         let migrated = migrate.wait(PATIENCE).await;
@@ -73,7 +84,7 @@ impl Mesh {
         lifecycle.spawn("traces", accept(listener, told.clone(), lifecycle.clone()));
 
         let urls = Urls::new()?;
-        let mut processes = services(&urls, &store, &folder);
+        let mut processes = services(&urls, &store, &folder.0);
         for number in 0..args.executors {
             let name = format!("executor-{number}");
             processes.push(("executors", urls.executor(&name, args.slots, trace, &store)?));
@@ -89,7 +100,7 @@ impl Mesh {
         let pids = processes.iter().map(|(name, process)| (*name, process.pid())).collect();
         let meter = Meter::new(sql, pids, &store);
         let executors = args.executors;
-        Ok(Self { client, meter, executors, store, ended, told, processes, folder })
+        Ok(Self { client, meter, executors, ended, told, processes, store, _folder: folder })
     }
 
     /// Returns the runs that end from now on.
@@ -106,17 +117,20 @@ impl Mesh {
     pub(crate) async fn stop(self) {
         drop(self.processes);
         self.store.stop().await;
-        let _ = fs::remove_dir_all(self.folder);
     }
 }
 
-/// Starts both servers with all defaults, and with the statistics of statements.
-async fn store(folder: &std::path::Path) -> anyhow::Result<EmbeddedStore> {
+/// Starts both servers with all defaults but `settings`, and with the statistics of statements.
+async fn store(folder: &Path, settings: &[String]) -> anyhow::Result<EmbeddedStore> {
     let store = EmbeddedStore::start(&EmbeddedConfig::persistent(folder.join("store"))).await?;
     let lifecycle = Lifecycle::new();
     let sql = connect(&store.postgres_url(), &lifecycle).await?;
     // Postgres reads it only at its start.
     sql.batch_execute("ALTER SYSTEM SET shared_preload_libraries = 'pg_stat_statements'").await?;
+    for setting in settings {
+        let (name, value) = setting.split_once('=').context("a setting is NAME=VALUE")?;
+        sql.batch_execute(&format!("ALTER SYSTEM SET {name} = '{value}'")).await?;
+    }
     drop(sql);
     store.postgres().stop().await;
     store.postgres().start_again().await?;
@@ -168,7 +182,7 @@ impl Urls {
 fn services(
     urls: &Urls,
     store: &EmbeddedStore,
-    folder: &std::path::Path,
+    folder: &Path,
 ) -> Vec<(&'static str, GauntletProcess)> {
     let address = |url: &str| url.trim_start_matches("http://").to_owned();
     let file = |name: &str| folder.join(name).display().to_string();

@@ -20,6 +20,10 @@ const SERVICES: [&str; 4] = ["scheduler", "results", "notifier", "gateway"];
 pub(crate) struct Report {
     cpus: usize,
     executors: u32,
+    /// Settings of Postgres that are not its defaults.
+    postgres: Vec<String>,
+    /// Of the machine before the start: above its cores, others were at work and the rates are too low.
+    load_average: f64,
     pub(crate) throughput: Vec<Throughput>,
     pub(crate) latency: Vec<Latency>,
     /// Commits of a single client, in milliseconds.
@@ -74,6 +78,8 @@ impl Report {
         Self {
             cpus: std::thread::available_parallelism().map_or(0, usize::from),
             executors: args.executors,
+            postgres: args.postgres.clone(),
+            load_average: load_average(),
             throughput: Vec::new(),
             latency: Vec::new(),
             commit: None,
@@ -144,6 +150,11 @@ impl Report {
     }
 
     fn render(&self, f: &mut String) -> std::fmt::Result {
+        let Self { cpus, executors, load_average, postgres, .. } = self;
+        writeln!(
+            f,
+            "{cpus} cores, load average before {load_average}, {executors} executors, settings {postgres:?}"
+        )?;
         for t in &self.throughput {
             render_throughput(f, t)?;
         }
@@ -238,6 +249,11 @@ fn render_throughput(f: &mut String, t: &Throughput) -> std::fmt::Result {
         )?;
     }
     writeln!(f)
+}
+
+fn load_average() -> f64 {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().and_then(|first| first.parse().ok()).unwrap_or_default()
 }
 
 /// Tells a person what goes on.

@@ -22,7 +22,6 @@ pub(crate) struct Meter {
 pub(crate) struct Start {
     cpu_ms: BTreeMap<&'static str, f64>,
     wal_lsn: String,
-    commits: i64,
 }
 
 /// What a measurement cost.
@@ -34,7 +33,7 @@ pub(crate) struct Usage {
     pub(crate) peak_rss_mib: BTreeMap<&'static str, f64>,
     /// Bytes of write-ahead log.
     pub(crate) wal_bytes: i64,
-    /// Transactions committed, reads included.
+    /// Transactions committed; statements on their own, which only read, are not among them.
     pub(crate) commits: i64,
     /// Statements executed, BEGIN and COMMIT included: each is one round trip.
     pub(crate) round_trips: i64,
@@ -76,8 +75,9 @@ impl Meter {
             // "5" resets the peak; a process whose peak cannot be reset shows that of its life.
             let _ = fs::write(format!("/proc/{}/clear_refs", pid.as_raw_pid()), "5");
         }
-        let (wal_lsn, commits) = self.position().await?;
-        Ok(Start { cpu_ms: self.cpu_ms()?, wal_lsn, commits })
+        let wal = "SELECT pg_current_wal_lsn()::text";
+        let wal_lsn = self.sql.query_one(wal, &[]).await?.get(0);
+        Ok(Start { cpu_ms: self.cpu_ms()?, wal_lsn })
     }
 
     /// Returns what was used since `start`.
@@ -86,7 +86,6 @@ impl Meter {
         for (name, before) in &start.cpu_ms {
             cpu_ms.entry(name).and_modify(|ms| *ms -= before);
         }
-        let (_, commits) = self.position().await?;
         let wal = "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), $1::text::pg_lsn)::bigint";
         let wal_bytes = self.sql.query_one(wal, &[&start.wal_lsn]).await?.get(0);
         let statements = self.statements().await?;
@@ -98,18 +97,11 @@ impl Meter {
             cpu_ms,
             peak_rss_mib: self.peak_rss_mib()?,
             wal_bytes,
-            commits: commits - start.commits,
+            commits: statements.iter().filter(|s| s.statement == "COMMIT").map(|s| s.calls).sum(),
             round_trips: statements.iter().map(|s| s.calls).sum(),
             events_per_append: rows as f64 / (calls.max(1)) as f64,
             statements: statements.into_iter().take(STATEMENTS_LISTED).collect(),
         })
-    }
-
-    async fn position(&self) -> anyhow::Result<(String, i64)> {
-        // Backends report their counters at most once a second, this one on demand.
-        let query = "SELECT pg_current_wal_lsn()::text, xact_commit FROM pg_stat_database WHERE datname = current_database()";
-        let row = self.sql.query_one(query, &[]).await?;
-        Ok((row.get(0), row.get(1)))
     }
 
     async fn statements(&self) -> anyhow::Result<Vec<StatementUsage>> {

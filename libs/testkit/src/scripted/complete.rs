@@ -27,7 +27,9 @@ pub(crate) async fn run(
         let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(2));
         while let Err(status) = peers.leases.complete_shards(request.clone()).await {
             match peer::judge(&status) {
-                Failed::Again => drop(backoff.sleep().await),
+                Failed::Again => {
+                    backoff.sleep().await;
+                }
                 Failed::LeaseVoid | Failed::SessionLost => break,
                 Failed::Refused => {
                     tracing::error!(message = status.message(), "completions were refused");

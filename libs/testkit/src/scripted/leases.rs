@@ -106,7 +106,7 @@ impl Leases {
     /// Forgets a lease that has ended.
     pub(crate) fn end(&self, key: &GrantKey) {
         self.lock().held.remove(key);
-        self.freed.notify_one();
+        self.freed.notify_waiters();
     }
 
     pub(crate) fn find(&self, key: &GrantKey) -> Option<Arc<Lease>> {
@@ -132,14 +132,19 @@ impl Leases {
         self.lock().held.values().map(held).collect()
     }
 
-    /// Waits until a slot is free and returns how many are. One waiter: a permit of `Notify` is kept for it.
-    pub(crate) async fn free_slots(&self) -> u32 {
+    /// Waits until more than `than` slots are free and returns how many are.
+    pub(crate) async fn more_free_slots(&self, than: u32) -> u32 {
         loop {
+            // Interest first, then the look: a lease that ends in between is not missed.
+            let freed = self.freed.notified();
+            tokio::pin!(freed);
+            freed.as_mut().enable();
             let used: u32 = self.lock().held.values().map(|lease| lease.cost).sum();
-            if used < self.slots {
-                return self.slots - used;
+            let free = self.slots.saturating_sub(used);
+            if free > than {
+                return free;
             }
-            self.freed.notified().await;
+            freed.await;
         }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use gauntlet_core::limits::{BEAT_INTERVAL, LEASE_TTL, POLL_TIMEOUT_MAX, PROTOCOL_VERSION};
 use gauntlet_proto::{edge, v1};
 use gauntlet_rpc::with_deadline;
@@ -24,6 +25,10 @@ const POLL_SLACK: Duration = Duration::from_secs(5);
 const GAP_MIN: Duration = Duration::from_millis(20);
 /// Held back of a lease's life, so that work has stopped before anybody else may start.
 const SILENCE_MARGIN: Duration = Duration::from_secs(1);
+/// A poll and the one that replaces it.
+const POLLS_MAX: usize = 2;
+/// How long a poll may offer fewer slots than are free: a busy executor's poll is answered sooner anyway.
+const OUTGROWN_AFTER: Duration = Duration::from_millis(10);
 /// Grants between their arrival and their task.
 const JOBS_MAX: usize = 64;
 
@@ -160,25 +165,47 @@ impl Session {
         }
     }
 
+    /// Keeps one poll open while slots are free. Once more slots are free than it offers, a second one replaces it: the
+    /// scheduler answers the first one then, so nothing is lost between the two.
     async fn claim(self: Arc<Self>, executor: Arc<Executor>, jobs: mpsc::Sender<Job>) {
         let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
+        let mut polls = FuturesUnordered::new();
         loop {
-            let free = self.leases.free_slots().await;
-            let request = v1::ClaimShardsRequest {
-                session_id: self.id.clone(),
-                free_slots: i32::try_from(free).unwrap_or(i32::MAX),
-                poll_timeout: Some(edge::wire_duration(POLL_TIMEOUT_MAX)),
-            };
-            let request = with_deadline(request, POLL_TIMEOUT_MAX + POLL_SLACK);
-            match executor.peers.leases.clone().claim_shards(request).await {
-                Ok(reply) => {
-                    backoff.reset();
-                    self.take(reply.into_inner().grants, &jobs).await;
+            let free = self.leases.more_free_slots(0).await;
+            polls.push(self.poll(&executor, free));
+            while !polls.is_empty() {
+                let answer = tokio::select! {
+                    Some(answer) = polls.next() => answer,
+                    () = self.outgrown(free), if polls.len() < POLLS_MAX => break,
+                };
+                match answer {
+                    Ok(grants) => {
+                        backoff.reset();
+                        self.take(grants, &jobs).await;
+                    }
+                    Err(status) if peer::judge(&status) == Failed::SessionLost => return,
+                    Err(_) => {
+                        backoff.sleep().await;
+                    }
                 }
-                Err(status) if peer::judge(&status) == Failed::SessionLost => return,
-                Err(_) => drop(backoff.sleep().await),
             }
         }
+    }
+
+    async fn poll(&self, executor: &Executor, free: u32) -> Result<Vec<v1::ShardGrant>, Status> {
+        let request = v1::ClaimShardsRequest {
+            session_id: self.id.clone(),
+            free_slots: i32::try_from(free).unwrap_or(i32::MAX),
+            poll_timeout: Some(edge::wire_duration(POLL_TIMEOUT_MAX)),
+        };
+        let request = with_deadline(request, POLL_TIMEOUT_MAX + POLL_SLACK);
+        Ok(executor.peers.leases.clone().claim_shards(request).await?.into_inner().grants)
+    }
+
+    /// Waits until a poll that offers `free` slots has offered too few for a while.
+    async fn outgrown(&self, free: u32) {
+        self.leases.more_free_slots(free).await;
+        tokio::time::sleep(OUTGROWN_AFTER).await;
     }
 
     async fn take(&self, grants: Vec<v1::ShardGrant>, jobs: &mpsc::Sender<Job>) {

@@ -193,7 +193,9 @@ impl Shard<'_> {
                     self.reports = None;
                     match failed {
                         Some(status) => survive(&status, &mut backoff).await?,
-                        None => drop(backoff.sleep().await),
+                        None => {
+                            backoff.sleep().await;
+                        }
                     }
                 }
             }
