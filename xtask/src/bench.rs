@@ -14,7 +14,9 @@ mod usage;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
+use gauntlet_runtime::telemetry::TelemetryArgs;
 use gauntlet_runtime::{Exit, Lifecycle};
+use gauntlet_testkit::GauntletProcess;
 use mesh::Mesh;
 use report::Report;
 use std::path::PathBuf;
@@ -96,20 +98,34 @@ impl Args {
 /// Runs the benchmark until it is done or interrupted.
 pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     let args = args.shrunk();
+    let quiet = TelemetryArgs { log: "warn".to_owned(), ..TelemetryArgs::default() };
+    gauntlet_runtime::telemetry::init(&quiet, "xtask")?;
+    // Before signals are caught: an interrupt ends a build at once.
+    report::note("building gauntlet …");
+    GauntletProcess::binary();
+    let mut report = Report::new(&args);
     let lifecycle = Lifecycle::with_signals()?;
-    let mesh = Mesh::start(&args, &lifecycle).await.context("the mesh does not start")?;
-    // Boxed: the parts are large futures.
-    let measured = tokio::select! {
-        measured = Box::pin(measure(&args, &mesh)) => measured,
+    // Boxed: the parts are large futures. Dropped midway, it ends every process and removes the data.
+    let done = tokio::select! {
+        done = Box::pin(start_and_measure(&args, &mut report, &lifecycle)) => done,
         () = lifecycle.draining() => Err(anyhow::anyhow!("interrupted")),
     };
-    mesh.stop().await;
     lifecycle.shutdown(Duration::from_secs(1)).await;
-    measured.map(|()| Exit::Clean)
+    done.map(|()| Exit::Clean)
 }
 
-async fn measure(args: &Args, mesh: &Mesh) -> anyhow::Result<()> {
-    let mut report = Report::new(args);
+async fn start_and_measure(
+    args: &Args,
+    report: &mut Report,
+    lifecycle: &Lifecycle,
+) -> anyhow::Result<()> {
+    let mesh = Mesh::start(args, lifecycle).await.context("the mesh does not start")?;
+    let measured = measure(args, report, &mesh).await;
+    mesh.stop().await;
+    measured
+}
+
+async fn measure(args: &Args, report: &mut Report, mesh: &Mesh) -> anyhow::Result<()> {
     let needs_load = args.has(Part::E) || args.has(Part::C);
     let mut loads: Vec<u32> = if args.has(Part::A) { args.results.clone() } else { Vec::new() };
     if needs_load && !loads.contains(&0) {
