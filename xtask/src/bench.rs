@@ -106,23 +106,26 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     let mut report = Report::new(&args);
     let lifecycle = Lifecycle::with_signals()?;
     // Boxed: the parts are large futures. Dropped midway, it ends every process and removes the data.
-    let done = tokio::select! {
-        done = Box::pin(start_and_measure(&args, &mut report, &lifecycle)) => done,
-        () = lifecycle.draining() => Err(anyhow::anyhow!("interrupted")),
+    let measured = tokio::select! {
+        measured = Box::pin(start_and_measure(&args, &mut report, &lifecycle)) => measured,
+        () = lifecycle.draining() => Err(anyhow::anyhow!("interrupted, or a connection was lost")),
     };
+    // First the tasks that follow the mesh, which must not mind its end.
+    lifecycle.drain();
+    measured?.stop().await;
     lifecycle.shutdown(Duration::from_secs(1)).await;
-    done.map(|()| Exit::Clean)
+    report.print();
+    Ok(Exit::Clean)
 }
 
 async fn start_and_measure(
     args: &Args,
     report: &mut Report,
     lifecycle: &Lifecycle,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Mesh> {
     let mesh = Mesh::start(args, lifecycle).await.context("the mesh does not start")?;
-    let measured = measure(args, report, &mesh).await;
-    mesh.stop().await;
-    measured
+    measure(args, report, &mesh).await?;
+    Ok(mesh)
 }
 
 async fn measure(args: &Args, report: &mut Report, mesh: &Mesh) -> anyhow::Result<()> {
@@ -161,7 +164,5 @@ async fn measure(args: &Args, report: &mut Report, mesh: &Mesh) -> anyhow::Resul
         report::note(&format!("d: one run of {} results …", args.growth_results));
         report.growth = Some(growth::measure(mesh, args.growth_results).await?);
     }
-    report.write(args)?;
-    report.print();
-    Ok(())
+    report.write(args)
 }

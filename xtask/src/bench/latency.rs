@@ -14,6 +14,10 @@ const WARM_UP_RUNS: u32 = 20;
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Latency {
     pub(crate) results_per_shard: u32,
+    /// Statements of one run, most of them one after the other.
+    pub(crate) round_trips_per_run: f64,
+    /// Transactions of one run.
+    pub(crate) commits_per_run: f64,
     /// Until TriggerRun answered.
     pub(crate) trigger_ms: Percentiles,
     /// Until the terminal event arrived.
@@ -27,6 +31,7 @@ pub(crate) async fn measure(mesh: &Mesh, runs: u32, results: u32) -> anyhow::Res
     mesh.client.import(&project, 1).await?;
     let run = NewRun { project: &project, shards: 1, workers: 1, script: &script };
     let (mut triggers, mut ends) = (Vec::new(), Vec::new());
+    let start = mesh.meter.start().await?;
     for number in 0..runs + WARM_UP_RUNS {
         let begun_ns = monotonic_ns();
         let run_id = mesh.client.trigger(&run).await?;
@@ -39,8 +44,12 @@ pub(crate) async fn measure(mesh: &Mesh, runs: u32, results: u32) -> anyhow::Res
             ends.push(ended_ms);
         }
     }
+    let usage = mesh.meter.stop(&start).await?;
+    let per_run = |count: i64| count as f64 / f64::from(runs + WARM_UP_RUNS);
     Ok(Latency {
         results_per_shard: results,
+        round_trips_per_run: per_run(usage.round_trips),
+        commits_per_run: per_run(usage.commits),
         trigger_ms: Percentiles::of(triggers),
         run_ms: Percentiles::of(ends),
     })

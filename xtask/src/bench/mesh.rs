@@ -96,7 +96,7 @@ impl Mesh {
         };
         wait_until(PATIENCE, "every executor is connected", connected).await;
         let feed = EventFeedServiceClient::new(Peer::connect_lazy(&urls.scheduler)?);
-        lifecycle.spawn("feed", follow(feed, ended.clone()));
+        lifecycle.spawn("feed", follow(feed, ended.clone(), lifecycle.clone()));
         let pids = processes.iter().map(|(name, process)| (*name, process.pid())).collect();
         let meter = Meter::new(sql, pids, &store);
         let executors = args.executors;
@@ -227,17 +227,21 @@ fn services(
 async fn follow(
     mut feed: EventFeedServiceClient<Peer>,
     ended: broadcast::Sender<Ended>,
+    lifecycle: Lifecycle,
 ) -> anyhow::Result<()> {
     let request = v1::WatchEventsRequest { terminal_only: true, ..Default::default() };
     let mut events = feed.watch_events(request).await?.into_inner();
-    while let Some(message) = events.message().await? {
+    loop {
+        let message = tokio::select! {
+            () = lifecycle.draining() => return Ok(()),
+            message = events.message() => message?.context("the event feed ended")?,
+        };
         let event = message.event.and_then(|event| event.event);
         if let Some(v1::run_event::Event::Terminal(terminal)) = event {
             // Without a part that listens there is nobody to tell.
             let _ = ended.send(Ended { state: terminal.state() });
         }
     }
-    anyhow::bail!("the event feed ended")
 }
 
 async fn accept(

@@ -162,8 +162,14 @@ impl Report {
             let (run, trigger) = (l.run_ms, l.trigger_ms);
             writeln!(
                 f,
-                "b  K={}: p50 {:.2} ms, p99 {:.2} ms, max {:.1} ms; trigger p50 {:.2} ms",
-                l.results_per_shard, run.p50, run.p99, run.max, trigger.p50
+                "b  K={}: p50 {:.2} ms, p99 {:.2} ms, max {:.1} ms; trigger p50 {:.2} ms; {:.1} round trips, {:.1} commits a run",
+                l.results_per_shard,
+                run.p50,
+                run.p99,
+                run.max,
+                trigger.p50,
+                l.round_trips_per_run,
+                l.commits_per_run
             )?;
         }
         if let Some(commit) = &self.commit {
