@@ -107,6 +107,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
     let lifecycle = Lifecycle::with_signals()?;
     // Boxed: the parts are large futures. Dropped midway, it ends every process and removes the data.
     let measured = tokio::select! {
+        // A failure ends the mesh, and the end of the mesh must not hide the failure.
+        biased;
         measured = Box::pin(start_and_measure(&args, &mut report, &lifecycle)) => measured,
         () = lifecycle.draining() => Err(anyhow::anyhow!("interrupted, or a connection was lost")),
     };

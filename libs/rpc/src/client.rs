@@ -3,6 +3,7 @@
 //! Owns what every outgoing call carries (trace parent, request id, deadline) and the one blind retry that is allowed. It
 //! balances nothing and caches nothing. A crash of the peer is UNAVAILABLE here; the channel connects again by itself.
 
+use crate::CONNECTION_WINDOW_BYTES;
 use crate::{
     UNARY_DEADLINE,
     context::{self, REQUEST_ID_KEY},
@@ -60,7 +61,8 @@ impl Peer {
             .tcp_keepalive(Some(KEEPALIVE_INTERVAL))
             .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
             .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-            .keep_alive_while_idle(true);
+            .keep_alive_while_idle(true)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
         Ok(Self { channel: endpoint.connect_lazy() })
     }
 }

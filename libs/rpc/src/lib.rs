@@ -45,6 +45,11 @@
 //! Add the value to `proto/gauntlet/v1/error_reason.proto` with its code in the comment, then a line in `reason.rs`: the
 //! exhaustive match there does not compile without it.
 
+/// Bytes that may wait on one connection for slow readers, on either side. Half of it is also how much framing of small
+/// messages may wait before HTTP/2 takes them for a flood and ends the connection with all its calls; with the default, some
+/// hundred unread events did.
+const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
+
 mod call;
 mod client;
 mod context;

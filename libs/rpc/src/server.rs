@@ -3,7 +3,7 @@
 //! Owns the listener, health, reflection and the order of the stop: not serving, no new calls, calls in flight finish.
 //! Handlers of streams and long polls must watch the drain themselves. After a crash callers see UNAVAILABLE.
 
-use crate::{Peer, call::CallLayer, health::Health};
+use crate::{CONNECTION_WINDOW_BYTES, Peer, call::CallLayer, health::Health};
 use clap::Args;
 use gauntlet_runtime::Lifecycle;
 use http::{HeaderName, HeaderValue, Method};
@@ -189,6 +189,7 @@ impl Bound {
         let router = Transport::builder()
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .accept_http1(web.is_some());
         let served = if let Some(origins) = web {
             let router = router.layer(cors(origins)).layer(GrpcWebLayer::new());

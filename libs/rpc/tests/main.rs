@@ -30,6 +30,8 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tracing::{Instrument as _, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
+/// Small messages of one stream; many more than are read at once.
+const BURST: usize = 20_000;
 const GRACE: Duration = Duration::from_secs(10);
 const LOCAL: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
 
@@ -76,7 +78,15 @@ impl GatewayService for Demo {
         &self,
         _: Request<FollowRunRequest>,
     ) -> Result<Response<Self::FollowRunStream>, Status> {
-        self.note();
+        if self.note() == "burst" {
+            let (send, receive) = tokio::sync::mpsc::channel(BURST);
+            for revision in 0..BURST {
+                let revision = i64::try_from(revision).unwrap();
+                let message = FollowRunResponse { revision, update: None };
+                send.try_send(Ok(message)).unwrap();
+            }
+            return Ok(Response::new(ReceiverStream::new(receive)));
+        }
         let (_, receive) = tokio::sync::mpsc::channel(1);
         Ok(Response::new(ReceiverStream::new(receive)))
     }
@@ -122,6 +132,25 @@ async fn health_follows_the_drain_and_an_open_watch_does_not_block_the_stop() {
     });
     assert_eq!(exit, Exit::Clean);
     assert!(is_unavailable(&client.check(ask("")).await.unwrap_err()));
+}
+
+/// Small frames that wait for a slow reader count against a protection that ends the connection.
+#[tokio::test]
+async fn a_reader_that_is_behind_by_many_small_messages_keeps_its_connection() {
+    let lifecycle = Lifecycle::new();
+    let (mut client, demo) = demo(&lifecycle);
+    demo.does("burst");
+    let mut stream = client.follow_run(FollowRunRequest::default()).await.unwrap().into_inner();
+    // Answers of other calls come after what the stream had to send: its messages are here, unread.
+    for _ in 0..50 {
+        client.get_mesh(GetMeshRequest {}).await.unwrap();
+    }
+    let mut count = 0;
+    while let Some(message) = stream.next().await {
+        message.unwrap();
+        count += 1;
+    }
+    assert_eq!(count, BURST);
 }
 
 #[tokio::test]

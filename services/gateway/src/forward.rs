@@ -13,6 +13,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use tokio_stream::StreamExt as _;
 use tonic::Status;
 use tonic::body::Body;
 use tower::{Service, ServiceExt as _};
@@ -78,7 +79,13 @@ async fn forward(
 ) -> Result<Response<Body>, Infallible> {
     // A browser's text is decoded here, so neither its length nor the body's own idea of it holds; a peer resets such calls.
     request.headers_mut().remove(http::header::CONTENT_LENGTH);
-    let request = request.map(|body| Body::new(StreamBody::new(BodyStream::new(body))));
+    // An empty frame says nothing, and a peer takes a hundred of them on one connection for an attack.
+    let says_something = |frame: &Result<Frame<bytes::Bytes>, Status>| {
+        !frame.as_ref().is_ok_and(|frame| frame.data_ref().is_some_and(bytes::Bytes::is_empty))
+    };
+    let request = request.map(|body| {
+        Body::new(StreamBody::new(BodyStream::new(body).filter(move |frame| says_something(frame))))
+    });
     let mut cut: Cut = match gauntlet_rpc::is_unary(request.uri().path()) {
         true => Box::pin(std::future::pending()),
         false => Box::pin(lifecycle.drain_token().cancelled_owned()),

@@ -49,6 +49,26 @@ async fn a_unary_call_is_forwarded_byte_by_byte_with_its_metadata_and_its_deadli
     );
 }
 
+/// A client that does not know its last frame ends its request with an empty one. Passed on as it is, each would count
+/// against the peer's protection from floods, which ends the connection after a hundred.
+#[tokio::test]
+async fn one_connection_to_a_peer_forwards_any_number_of_calls() {
+    let mut peer = ScriptedPeer::start();
+    let gateway = Gateway::before(&peer.endpoint).await;
+    for call in 0..250 {
+        let message = Ok::<_, tonic::Status>(http_body::Frame::data(Bytes::from_static(BYTES)));
+        let body = StreamBody::new(tokio_stream::iter([message]));
+        let asked = gateway.call(UNARY, tonic::body::Body::new(body));
+        let answered = async {
+            let mut called = peer.called().await;
+            assert_eq!(called.data().await.unwrap(), BYTES);
+            called.begin(&[]).end("0", &[]);
+        };
+        let (mut answer, ()) = tokio::join!(asked, answered);
+        assert_eq!(answer.end().await.1.code(), Code::Ok, "call {call}");
+    }
+}
+
 #[tokio::test]
 async fn a_stream_is_forwarded_in_both_directions_while_it_is_open() {
     let mut peer = ScriptedPeer::start();
