@@ -101,6 +101,33 @@ impl<'c> Tx<'c> {
         self.traced(statement, work).await
     }
 
+    /// Sends several statements at once and returns the rows of each: one round trip instead of many. The server runs them in
+    /// order, each with its own snapshot, so a statement sees what the lock of the one before it waited for. None can use
+    /// what another returned.
+    ///
+    /// # Errors
+    /// That of the first statement that the server refuses; those after it have no effect.
+    pub async fn pipeline<const N: usize>(
+        &self,
+        statements: [(Statement, Params<'_>); N],
+    ) -> Result<[Vec<Row>; N], PgError> {
+        // All prepared before any is sent: one that had to be prepared first would arrive after those behind it.
+        let mut prepared = Vec::with_capacity(N);
+        for (statement, _) in &statements {
+            prepared.push(self.traced(*statement, self.inner.prepare_cached(statement.sql)).await?);
+        }
+        // A query is sent when its future is first polled, and these are polled in order.
+        let sent = statements.iter().zip(&prepared).map(|((statement, params), prepared)| {
+            self.traced(*statement, self.inner.query(prepared, params))
+        });
+        let mut answers = futures_util::future::join_all(sent).await.into_iter();
+        let mut rows = [const { Vec::new() }; N];
+        for rows in &mut rows {
+            *rows = answers.next().transpose()?.unwrap_or_default();
+        }
+        Ok(rows)
+    }
+
     /// Runs several statements without parameters, such as `SET LOCAL`.
     ///
     /// # Errors

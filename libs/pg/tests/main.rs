@@ -183,6 +183,35 @@ async fn a_transaction_that_ignores_a_failed_statement_is_not_reported_as_commit
     assert_eq!(count(&store.pool).await, 0);
 }
 
+/// Sends a count between two inserts, none of them prepared before.
+struct Pipelined;
+
+impl Transaction for Pipelined {
+    const LABEL: &'static str = "pipelined";
+    type Output = (i64, i64);
+    type Error = PgError;
+
+    async fn run(&self, tx: &Tx<'_>) -> Result<(i64, i64), PgError> {
+        let one: &(dyn gauntlet_pg::ToSql + Sync) = &1;
+        let two: &(dyn gauntlet_pg::ToSql + Sync) = &2;
+        let count: Statement = COUNT.into();
+        tx.query(count, &[]).await?;
+        let [_, between, _, after] = tx
+            .pipeline([(INSERT, &[one, one]), (count, &[]), (INSERT, &[two, two]), (count, &[])])
+            .await?;
+        Ok((between[0].get(0), after[0].get(0)))
+    }
+}
+
+#[tokio::test]
+async fn pipelined_statements_run_in_their_order_also_when_only_some_were_prepared() {
+    let store = store("pipeline", |_| {}).await;
+    assert_eq!(store.pool.transact(&Pipelined).await.unwrap(), (1, 2));
+    let refused = store.pool.transact(&Pipelined).await.unwrap_err();
+    assert!(matches!(refused, PgError::UniqueViolation { .. }), "the first refusal: {refused:?}");
+    assert_eq!(count(&store.pool).await, 2, "and nothing of the rest");
+}
+
 #[tokio::test]
 async fn violations_name_their_constraint() {
     let store = store("violations", |_| {}).await;

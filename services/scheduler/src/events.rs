@@ -6,11 +6,10 @@ use crate::store::{StoreError, rows::signed, sql};
 use gauntlet_core::limits::FEED_LANES;
 use gauntlet_core::protocol::{Event, RunState, Running, StopReason};
 use gauntlet_core::{RunId, SessionId};
-use gauntlet_pg::Tx;
+use gauntlet_pg::{ToSql, Tx};
 use gauntlet_proto::v1;
 use prost::Message as _;
 use std::collections::{BTreeSet, HashMap};
-use uuid::Uuid;
 
 /// What an event's text needs besides the protocol's event.
 pub(crate) struct Context<'a> {
@@ -94,19 +93,15 @@ pub(crate) async fn append(tx: &Tx<'_>, events: &[NewEvent]) -> Result<(), Store
     }
     let lanes: BTreeSet<u32> = events.iter().map(|event| feed_lane(event.run_id)).collect();
     let lanes: Vec<i32> = lanes.into_iter().map(signed).collect();
-    tx.query(sql::EVENTS_LOCK_FEED_LANES, &[&lanes]).await?;
-    tx.execute(
-        sql::EVENTS_APPEND,
-        &[
-            &column!(event => event.run_id.0) as &Vec<Uuid>,
-            &column!(event => i64::try_from(event.revision).unwrap_or(i64::MAX)),
-            &column!(event => signed(event.generation)),
-            &column!(event => i16::try_from(feed_lane(event.run_id)).unwrap_or(0)),
-            &column!(event => event.terminal),
-            &column!(event => event.payload.as_slice()),
-        ],
-    )
-    .await?;
+    let append: [&(dyn ToSql + Sync); 6] = [
+        &column!(event => event.run_id.0),
+        &column!(event => i64::try_from(event.revision).unwrap_or(i64::MAX)),
+        &column!(event => signed(event.generation)),
+        &column!(event => i16::try_from(feed_lane(event.run_id)).unwrap_or(0)),
+        &column!(event => event.terminal),
+        &column!(event => event.payload.as_slice()),
+    ];
+    tx.pipeline([(sql::EVENTS_LOCK_FEED_LANES, &[&lanes]), (sql::EVENTS_APPEND, &append)]).await?;
     Ok(())
 }
 

@@ -5,7 +5,7 @@
 use super::rows::{Quoted, array_literal, signed};
 use super::{Store, StoreError, sql};
 use gauntlet_core::{RunId, TestId};
-use gauntlet_pg::Tx;
+use gauntlet_pg::{ToSql, Tx};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -83,10 +83,7 @@ pub(super) async fn admit(
         .collect();
     if !new.is_empty() {
         let lanes = store.lanes.ensure(tx, &new).await?;
-        let ids: Vec<i64> = lanes.values().copied().collect::<BTreeSet<_>>().into_iter().collect();
-        tx.execute(sql::LANES_ACTIVATE, &[&ids]).await?;
-        insert_runs(tx, &new).await?;
-        insert_shards(tx, &new, &lanes).await?;
+        insert(tx, &new, &lanes).await?;
     }
     Ok(admitted)
 }
@@ -133,65 +130,57 @@ fn repeated((hash, run_id): &Earlier, asked: &[u8]) -> Admitted {
     if hash == asked { Admitted::Repeated(*run_id) } else { Admitted::Reused }
 }
 
-async fn insert_runs(tx: &Tx<'_>, runs: &[&NewRun]) -> Result<(), StoreError> {
-    macro_rules! column {
-        ($run:ident => $value:expr) => {
-            runs.iter().map(|$run| $value).collect::<Vec<_>>()
-        };
-    }
-    tx.execute(
-        sql::RUNS_INSERT,
-        &[
-            &column!(run => run.run_id.0),
-            &column!(run => run.project.as_str()),
-            &column!(run => run.environment.as_str()),
-            &column!(run => run.options.as_slice()),
-            &column!(run => run.trigger.as_slice()),
-            &column!(run => run.traceparent.as_str()),
-            &column!(run => run.test_count()),
-            &column!(run => run.shard_count()),
-            &column!(run => run.on_infra_failure),
-            &column!(run => run.run_timeout_s),
-        ],
-    )
-    .await?;
-    Ok(())
-}
-
-async fn insert_shards(
+/// Writes the runs and their shards; the lanes that were idle are locked first.
+async fn insert(
     tx: &Tx<'_>,
     runs: &[&NewRun],
     lanes: &HashMap<Lane, i64>,
 ) -> Result<(), StoreError> {
-    let mut rows = Vec::new();
+    let mut shards = Vec::new();
     for run in runs {
         let lane = lanes.get(&run.lane()).copied();
         let lane = lane.ok_or(StoreError::Inconsistent { table: "lanes", column: "lane_id" })?;
         for (index, range) in (0_i32..).zip(&run.shards) {
             let tests = range.start as usize..range.end as usize;
-            rows.push((*run, index, lane, range.clone(), &run.tests[tests]));
+            shards.push((*run, index, lane, range.clone(), &run.tests[tests]));
         }
     }
     macro_rules! column {
-        ($pattern:pat => $value:expr) => {
-            rows.iter().map(|$pattern| $value).collect::<Vec<_>>()
+        ($rows:ident, $pattern:pat => $value:expr) => {
+            $rows.iter().map(|$pattern| $value).collect::<Vec<_>>()
         };
     }
-    tx.execute(
-        sql::SHARDS_INSERT,
-        &[
-            &column!((run, ..) => run.run_id.0),
-            &column!((_, index, ..) => *index),
-            &column!((_, _, lane, ..) => *lane),
-            &column!((run, ..) => run.browser),
-            &column!((run, ..) => signed(run.workers)),
-            &column!((_, _, _, range, _) => array_literal(range.clone())),
-            &column!((.., tests) => array_literal(tests.iter().map(|t| t.test_id.0))),
-            &column!((.., tests) => array_literal(tests.iter().map(|t| Bytea(&t.revision_hash)))),
-            &column!((.., tests) => array_literal(tests.iter().map(|t| Quoted(&t.name)))),
-            &column!((.., tests) => array_literal(tests.iter().map(|t| Quoted(&t.file)))),
-        ],
-    )
+    let lane_ids: BTreeSet<i64> = lanes.values().copied().collect();
+    let lane_ids: Vec<i64> = lane_ids.into_iter().collect();
+    let insert_runs: [&(dyn ToSql + Sync); 10] = [
+        &column!(runs, run => run.run_id.0),
+        &column!(runs, run => run.project.as_str()),
+        &column!(runs, run => run.environment.as_str()),
+        &column!(runs, run => run.options.as_slice()),
+        &column!(runs, run => run.trigger.as_slice()),
+        &column!(runs, run => run.traceparent.as_str()),
+        &column!(runs, run => run.test_count()),
+        &column!(runs, run => run.shard_count()),
+        &column!(runs, run => run.on_infra_failure),
+        &column!(runs, run => run.run_timeout_s),
+    ];
+    let insert_shards: [&(dyn ToSql + Sync); 10] = [
+        &column!(shards, (run, ..) => run.run_id.0),
+        &column!(shards, (_, index, ..) => *index),
+        &column!(shards, (_, _, lane, ..) => *lane),
+        &column!(shards, (run, ..) => run.browser),
+        &column!(shards, (run, ..) => signed(run.workers)),
+        &column!(shards, (_, _, _, range, _) => array_literal(range.clone())),
+        &column!(shards, (.., tests) => array_literal(tests.iter().map(|t| t.test_id.0))),
+        &column!(shards, (.., tests) => array_literal(tests.iter().map(|t| Bytea(&t.revision_hash)))),
+        &column!(shards, (.., tests) => array_literal(tests.iter().map(|t| Quoted(&t.name)))),
+        &column!(shards, (.., tests) => array_literal(tests.iter().map(|t| Quoted(&t.file)))),
+    ];
+    tx.pipeline([
+        (sql::LANES_ACTIVATE, &[&lane_ids]),
+        (sql::RUNS_INSERT, &insert_runs),
+        (sql::SHARDS_INSERT, &insert_shards),
+    ])
     .await?;
     Ok(())
 }

@@ -10,7 +10,7 @@ use crate::events::{self, Context, NewEvent};
 use gauntlet_core::limits::LEASE_TTL;
 use gauntlet_core::protocol::{Command, Event, NewShard, Outcome, ShardRow, StopReason, decide};
 use gauntlet_core::{RunId, SessionId};
-use gauntlet_pg::{Transaction, Tx};
+use gauntlet_pg::{ToSql, Transaction, Tx};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use uuid::Uuid;
@@ -76,21 +76,18 @@ struct Rows {
 }
 
 impl Rows {
-    /// Lock order: runs ascending, then shards. Deciding happens after both statements: a statement that waits for a lock
-    /// and counts at once would count with an old snapshot.
+    /// Lock order: runs ascending, then shards, sent together and run one after the other. Deciding happens after both: a
+    /// statement that waits for a lock and counts at once would count with an old snapshot.
     async fn lock(tx: &Tx<'_>, items: &[Item]) -> Result<Self, StoreError> {
         let run_ids: Vec<Uuid> = items.iter().map(|item| item.run_id.0).collect();
-        let runs = tx.query(sql::RUNS_LOCK, &[&run_ids]).await?;
-        let runs = runs.iter().map(locked_run).collect::<Result<_, _>>()?;
         let wanted = items.iter().filter_map(|item| Some((item.run_id.0, item.shard_index?)));
         let (shard_runs, indexes): (Vec<Uuid>, Vec<i32>) =
             wanted.map(|(run, index)| (run, signed(index))).unzip();
-        let shards = if indexes.is_empty() {
-            BTreeMap::new()
-        } else {
-            let shards = tx.query(sql::SHARDS_LOCK, &[&shard_runs, &indexes]).await?;
-            shards.iter().map(locked_shard).collect::<Result<_, _>>()?
-        };
+        let lock_shards: [&(dyn ToSql + Sync); 2] = [&shard_runs, &indexes];
+        let [runs, shards] =
+            tx.pipeline([(sql::RUNS_LOCK, &[&run_ids]), (sql::SHARDS_LOCK, &lock_shards)]).await?;
+        let runs = runs.iter().map(locked_run).collect::<Result<_, _>>()?;
+        let shards = shards.iter().map(locked_shard).collect::<Result<_, _>>()?;
         Ok(Self { runs, shards, ..Self::default() })
     }
 
@@ -131,14 +128,25 @@ impl Rows {
         Ok(Applied::Decided { outcome: decision.outcome, revision, cancelled })
     }
 
+    /// Rows first, the log last: its feed lanes are the last locks. Where nothing but the log locks anything new, all goes
+    /// in one flight.
     async fn write(&self, tx: &Tx<'_>, store: &Store) -> Result<(), StoreError> {
-        self.write_shards(tx).await?;
-        self.write_runs(tx).await?;
+        let rows = async { tokio::try_join!(self.write_shards(tx), self.write_runs(tx)) };
+        if self.cancelled.is_empty() && self.new_shards.is_empty() {
+            tokio::try_join!(rows, self.write_log(tx, store))?;
+            return Ok(());
+        }
+        rows.await?;
         if !self.cancelled.is_empty() {
+            // After the shards' own rows: one that went back to the queue in this batch is cancelled too.
             let run_ids: Vec<Uuid> = self.cancelled.iter().map(|run| run.0).collect();
             tx.execute(sql::SHARDS_CANCEL_OPEN, &[&run_ids]).await?;
         }
         self.insert_shards(tx).await?;
+        self.write_log(tx, store).await
+    }
+
+    async fn write_log(&self, tx: &Tx<'_>, store: &Store) -> Result<(), StoreError> {
         if self.events.is_empty() {
             return Ok(());
         }

@@ -218,9 +218,7 @@ impl Store {
         };
         let runs: Vec<&Row> = runs.iter().filter(held).collect();
         let run_ids: Vec<Uuid> = runs.iter().map(|row| row.get("run_id")).collect();
-        let generations: Vec<i32> = runs.iter().map(|row| row.get("generation")).collect();
-        let shards =
-            self.pool.read().query(sql::SHARDS_SUMMARIES, &[&run_ids, &generations]).await?;
+        let shards = self.pool.read().query(sql::SHARDS_SUMMARIES, &[&run_ids]).await?;
         let mut summaries: HashMap<Uuid, Vec<v1::ShardSummary>> = HashMap::new();
         for row in &shards {
             summaries.entry(row.get("run_id")).or_default().push(summary_of(row));

@@ -82,12 +82,8 @@ impl Transaction for RenewSession<'_> {
     type Error = StoreError;
 
     async fn run(&self, tx: &Tx<'_>) -> Result<Option<Beat>, StoreError> {
-        // Losing the newest beats in a crash costs at most a grace period, so nobody waits for the disk.
-        tx.batch("SET LOCAL synchronous_commit = off").await?;
+        let session = &self.session.0;
         let ttl = LEASE_TTL.as_secs_f64();
-        let renewed =
-            tx.query_opt(sql::SESSIONS_RENEW, &[&self.session.0, &ttl, &self.draining]).await?;
-        let Some(renewed) = renewed else { return Ok(None) };
         let runs: Vec<Uuid> = self.held.iter().map(|h| h.run_id.0).collect();
         let indexes: Vec<i32> = self.held.iter().map(|h| signed(h.shard_index)).collect();
         let epochs: Vec<i64> = self.held.iter().map(|h| epoch_column(h.epoch)).collect();
@@ -95,17 +91,16 @@ impl Transaction for RenewSession<'_> {
         let running: Vec<String> = running.collect();
         let progress = self.held.iter().map(|h| array_literal(h.running.iter().flat_map(progress)));
         let progress: Vec<String> = progress.collect();
-        let leases = if self.held.is_empty() {
-            Vec::new()
-        } else {
-            let session = &self.session.0;
-            let params: [&(dyn gauntlet_pg::ToSql + Sync); 6] =
-                [session, &runs, &indexes, &epochs, &running, &progress];
-            tx.query(sql::SHARDS_BEAT, &params).await?
-        };
-        let unnamed = tx
-            .query(sql::SHARDS_LIST_UNNAMED, &[&self.session.0, &runs, &indexes, &epochs])
+        // One flight: an abort hint makes every holder come at once. What a reaped session notes changes nothing that counts.
+        let [_, renewed, leases, unnamed] = tx
+            .pipeline([
+                (sql::SESSIONS_RELAX_COMMIT, &[]),
+                (sql::SESSIONS_RENEW, &[session, &ttl, &self.draining]),
+                (sql::SHARDS_BEAT, &[session, &runs, &indexes, &epochs, &running, &progress]),
+                (sql::SHARDS_LIST_UNNAMED, &[session, &runs, &indexes, &epochs]),
+            ])
             .await?;
+        let Some(renewed) = renewed.first() else { return Ok(None) };
         Ok(Some(Beat {
             expires_at: renewed.get("expires_at"),
             leases: leases.iter().map(renewed_of).collect(),

@@ -48,6 +48,7 @@ statements! {
     SESSIONS_NAMES = "sessions/names",
     SESSIONS_OPEN = "sessions/open",
     SESSIONS_REAP = "sessions/reap",
+    SESSIONS_RELAX_COMMIT = "sessions/relax_commit",
     SESSIONS_RENEW = "sessions/renew",
     SHARDS_BEAT = "shards/beat",
     SHARDS_CANCEL_OPEN = "shards/cancel_open",
