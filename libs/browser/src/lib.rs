@@ -14,6 +14,7 @@
 mod bidi;
 mod browser;
 mod config;
+mod control;
 mod driver;
 mod error;
 mod expression;
@@ -31,6 +32,7 @@ mod sweep;
 
 pub use browser::Browser;
 pub use config::{BrowserConfig, BrowserKind, DialogPolicy, TestOptions};
+pub use control::Control;
 pub use error::LaunchError;
 pub use outcome::{StepFailure, StepRecord, TestOutcome, TestResult};
 pub use programs::{Programs, sandbox_possible};

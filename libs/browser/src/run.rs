@@ -5,10 +5,9 @@ use std::time::Duration;
 use gauntlet_core::flow::{FailureClass, Flow};
 use serde_json::json;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Browser, StepFailure, StepRecord, TestOptions, TestOutcome, TestResult,
+    Browser, Control, StepFailure, StepRecord, TestOptions, TestOutcome, TestResult,
     driver::GRACE,
     error::DriverError,
     session::{Session, Stop},
@@ -41,21 +40,23 @@ impl Browser {
     /// Runs one test in its own user context. Afterwards the browser may be unhealthy ([`Browser::is_healthy`]): replace it then.
     ///
     /// # Cancel safety
-    /// Cancelling the token kills the browser and returns at once. Dropping the future leaves the browser unhealthy.
+    /// Cancelling the control kills the browser and returns at once. Dropping the future leaves the browser unhealthy.
     pub async fn run_test(
         &mut self,
         flow: &Flow,
         options: &TestOptions,
-        cancel: &CancellationToken,
+        control: &Control,
     ) -> TestOutcome {
         let mut progress = Progress { began: Instant::now(), steps: Vec::new(), screenshot: None };
         // Healthy again only if the test comes to its end: a command may be in flight when it does not.
         self.healthy = false;
-        let limited =
-            tokio::time::timeout(options.timeout, self.drive(flow, options, &mut progress));
+        let limited = tokio::time::timeout(
+            options.timeout,
+            self.drive(flow, options, control, &mut progress),
+        );
         let ended = tokio::select! {
             biased;
-            () = cancel.cancelled() => None,
+            () = control.cancelled() => None,
             ended = limited => Some(ended),
         };
         let result = match ended {
@@ -91,6 +92,7 @@ impl Browser {
         &mut self,
         flow: &Flow,
         options: &TestOptions,
+        control: &Control,
         progress: &mut Progress,
     ) -> Result<(), Stop> {
         let longest = flow.steps.iter().map(|step| flow.timeout_of(step)).max().unwrap_or_default()
@@ -101,7 +103,7 @@ impl Browser {
             self.script_timeout = longest;
         }
         let mut session = Session::open(&self.driver, &self.bidi, options).await?;
-        let result = steps(&mut session, flow, progress).await;
+        let result = steps(&mut session, flow, control, progress).await;
         let fatal = matches!(&result, Err(Stop::Driver(error)) if error.is_fatal());
         if result.is_err() && options.screenshot_on_failure {
             progress.screenshot = session.screenshot(SCREENSHOT_LIMIT).await;
@@ -143,9 +145,11 @@ impl Browser {
 async fn steps(
     session: &mut Session<'_>,
     flow: &Flow,
+    control: &Control,
     progress: &mut Progress,
 ) -> Result<(), Stop> {
     for (index, step) in flow.steps.iter().enumerate() {
+        control.begin_step(index);
         let started = Instant::now();
         progress.steps.push(StepRecord {
             index,

@@ -1,9 +1,8 @@
 //! One place where tests run one after another: keeps a browser, and replaces it when it misbehaves or the run changes (G5).
 
 use gauntlet_core::flow::Flow;
-use tokio_util::sync::CancellationToken;
 
-use crate::{Browser, BrowserConfig, LaunchError, TestOptions, TestOutcome};
+use crate::{Browser, BrowserConfig, Control, LaunchError, TestOptions, TestOutcome};
 
 /// A slot of an executor.
 #[derive(Debug)]
@@ -48,14 +47,14 @@ impl BrowserSlot {
         &mut self,
         flow: &Flow,
         options: &TestOptions,
-        cancel: &CancellationToken,
+        control: &Control,
     ) -> Result<TestOutcome, LaunchError> {
         let browser = tokio::select! {
             biased;
-            () = cancel.cancelled() => return Ok(TestOutcome::cancelled()),
+            () = control.cancelled() => return Ok(TestOutcome::cancelled()),
             browser = self.browser() => browser?,
         };
-        Ok(browser.run_test(flow, options, cancel).await)
+        Ok(browser.run_test(flow, options, control).await)
     }
 
     /// Kills the browser, if there is one, and waits (bounded) until nothing is left of it.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use gauntlet_browser::{Browser, BrowserSlot, DialogPolicy, TestOptions, TestResult};
+use gauntlet_browser::{Browser, BrowserSlot, Control, DialogPolicy, TestOptions, TestResult};
 use gauntlet_core::flow::{FailureClass, Flow};
 use tokio_util::sync::CancellationToken;
 
@@ -127,11 +127,12 @@ async fn g8_cancelling_returns_at_once_and_kills() {
     let mut slot = BrowserSlot::new(config("cancelled"));
     slot.browser().await.expect("launch");
     let (cancel, test) = (CancellationToken::new(), flow(&base, "list", PINGING));
-    let token = cancel.clone();
+    let control = Control::new(cancel.clone());
     let options = TestOptions::default();
-    let (outcome, asked) = tokio::join!(slot.run_test(&test, &options, &cancel), async move {
+    let (outcome, asked) = tokio::join!(slot.run_test(&test, &options, &control), async {
         site::PINGED.notified().await;
-        token.cancel();
+        assert_eq!(control.step_index(), 1, "B10: whoever asks is told where it is");
+        cancel.cancel();
         Instant::now()
     });
     assert_eq!(outcome.expect("launched").result, TestResult::Cancelled);
@@ -147,7 +148,7 @@ async fn g4_the_test_limit_bounds_everything_and_a_stuck_page_is_no_infra_error(
     for (page, steps) in [("list", FOREVER), ("stuck", CLICK), ("hang", "")] {
         slot.browser().await.expect("launch");
         let outcome = slot
-            .run_test(&flow(&base, page, steps), &options, &CancellationToken::new())
+            .run_test(&flow(&base, page, steps), &options, &Control::default())
             .await
             .expect("launch");
         let TestResult::TimedOut(failure) = &outcome.result else {
@@ -202,13 +203,12 @@ async fn g4_dialogs_follow_the_policy() {
     for (policy, word) in [(DialogPolicy::Accept, "yes"), (DialogPolicy::Dismiss, "no")] {
         let options = TestOptions { dialogs: policy, ..TestOptions::default() };
         let test = flow(&base, "dialog", &says(word));
-        let outcome =
-            slot.run_test(&test, &options, &CancellationToken::new()).await.expect("launch");
+        let outcome = slot.run_test(&test, &options, &Control::default()).await.expect("launch");
         assert_eq!((outcome.result, outcome.dialog_count), (TestResult::Passed, 1));
     }
     let options = TestOptions { dialogs: DialogPolicy::Fail, ..TestOptions::default() };
     let test = flow(&base, "dialog", &says("no"));
-    let outcome = slot.run_test(&test, &options, &CancellationToken::new()).await.expect("launch");
+    let outcome = slot.run_test(&test, &options, &Control::default()).await.expect("launch");
     let failure = outcome.result.failure().expect("a failure");
     assert_eq!(
         (failure.class, failure.found.as_deref()),

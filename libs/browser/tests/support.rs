@@ -2,9 +2,8 @@
 
 use std::{ffi::OsString, path::Path};
 
-use gauntlet_browser::{BrowserConfig, BrowserSlot, TestOptions, TestOutcome};
+use gauntlet_browser::{BrowserConfig, BrowserSlot, Control, TestOptions, TestOutcome};
 use gauntlet_core::flow::Flow;
-use tokio_util::sync::CancellationToken;
 
 /// A configuration whose processes carry `marker`.
 pub(crate) fn config(marker: &str) -> BrowserConfig {
@@ -22,7 +21,7 @@ pub(crate) fn recording(path: &Path, base: &str) -> Flow {
 
 /// Runs a flow without cancelling it.
 pub(crate) async fn run(slot: &mut BrowserSlot, flow: &Flow) -> TestOutcome {
-    slot.run_test(flow, &TestOptions::default(), &CancellationToken::new())
+    slot.run_test(flow, &TestOptions::default(), &Control::default())
         .await
         .expect("the browser starts")
 }

@@ -1,6 +1,6 @@
 //! What the results mean: attempts → outcome of a test → counts → verdict. Pure, so that anyone can recompute it (FN-2).
 
-use crate::protocol::VerdictState;
+use crate::protocol::{StopReason, VerdictState};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 
@@ -48,6 +48,41 @@ impl TestOutcome {
             Self::Skipped => "SKIPPED",
             Self::Errored => "ERRORED",
             Self::NotRun => "NOT_RUN",
+        }
+    }
+}
+
+/// Why a planned test was not executed by decision. In order of severity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SkipReason {
+    /// The run's time limit passed before.
+    Deadline,
+    /// Enough tests had failed before.
+    FailFast,
+    /// The run was aborted before.
+    Aborted,
+}
+
+impl SkipReason {
+    /// Every reason.
+    pub const ALL: [Self; 3] = [Self::Deadline, Self::FailFast, Self::Aborted];
+
+    /// Returns the name that results and verdicts show.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Deadline => "DEADLINE",
+            Self::FailFast => "FAIL_FAST",
+            Self::Aborted => "ABORTED",
+        }
+    }
+}
+
+impl From<StopReason> for SkipReason {
+    fn from(reason: StopReason) -> Self {
+        match reason {
+            StopReason::FailFast => Self::FailFast,
+            StopReason::Deadline => Self::Deadline,
         }
     }
 }
@@ -117,12 +152,17 @@ impl Counts {
     }
 }
 
-/// Returns what the counts say, and the class of the error for ERRORED.
+/// Returns what the counts say, and the class of the error for ERRORED or the reason of a run cut short.
 ///
 /// Precedence: ERRORED (rows lost, anything not run or errored, nothing executed) over FAILED over PASSED. A run with a
-/// test that was not run is never PASSED (A8).
+/// test that was not run is never PASSED (A8), nor is one that was `cut_short`: stopped, or with tests that an abort or a
+/// stop left out and no retry has made up for.
 #[must_use]
-pub fn judge(counts: &Counts, rows_lost: bool) -> (VerdictState, Option<&'static str>) {
+pub fn judge(
+    counts: &Counts,
+    rows_lost: bool,
+    cut_short: Option<SkipReason>,
+) -> (VerdictState, Option<&'static str>) {
     if rows_lost {
         (VerdictState::Errored, Some("RESULTS_LOST"))
     } else if counts.not_run > 0 {
@@ -131,6 +171,8 @@ pub fn judge(counts: &Counts, rows_lost: bool) -> (VerdictState, Option<&'static
         (VerdictState::Errored, Some("INFRASTRUCTURE"))
     } else if counts.executed() == 0 {
         (VerdictState::Errored, Some("NOTHING_EXECUTED"))
+    } else if let Some(reason) = cut_short {
+        (VerdictState::Failed, Some(reason.name()))
     } else if counts.failed + counts.timed_out > 0 {
         (VerdictState::Failed, None)
     } else {
@@ -163,30 +205,44 @@ mod tests {
     #[test]
     fn a8_a_run_with_a_test_not_run_is_never_passed() {
         let counts = Counts { passed: 99, not_run: 1, ..Counts::default() };
-        assert_eq!(judge(&counts, false), (VerdictState::Errored, Some("TESTS_NOT_RUN")));
+        assert_eq!(judge(&counts, false, None), (VerdictState::Errored, Some("TESTS_NOT_RUN")));
     }
 
     #[test]
     fn fewer_rows_than_were_acknowledged_is_never_passed() {
         let counts = Counts { passed: 5, ..Counts::default() };
-        assert_eq!(judge(&counts, true), (VerdictState::Errored, Some("RESULTS_LOST")));
+        assert_eq!(judge(&counts, true, None), (VerdictState::Errored, Some("RESULTS_LOST")));
     }
 
     #[test]
     fn a_run_that_executed_nothing_is_not_passed() {
         let counts = Counts { skipped: 3, ..Counts::default() };
-        assert_eq!(judge(&counts, false).0, VerdictState::Errored);
+        assert_eq!(judge(&counts, false, None).0, VerdictState::Errored);
     }
 
     #[test]
     fn infrastructure_goes_before_failed_tests_and_those_before_passed() {
         let failed = Counts { passed: 1, failed: 1, ..Counts::default() };
-        assert_eq!(judge(&failed, false).0, VerdictState::Failed);
-        assert_eq!(judge(&Counts { errored: 1, ..failed }, false).0, VerdictState::Errored);
+        assert_eq!(judge(&failed, false, None).0, VerdictState::Failed);
+        assert_eq!(judge(&Counts { errored: 1, ..failed }, false, None).0, VerdictState::Errored);
         assert_eq!(
-            judge(&Counts { passed: 1, flaky: 1, ..Counts::default() }, false).0,
+            judge(&Counts { passed: 1, flaky: 1, ..Counts::default() }, false, None).0,
             VerdictState::Passed
         );
+    }
+
+    #[test]
+    fn a_run_cut_short_is_never_passed_and_says_why_unless_the_infrastructure_failed() {
+        let passed = Counts { passed: 3, skipped: 1, ..Counts::default() };
+        for reason in SkipReason::ALL {
+            let judged = judge(&passed, false, Some(reason));
+            assert_eq!(judged, (VerdictState::Failed, Some(reason.name())));
+            let errored = Counts { errored: 1, ..passed };
+            assert_eq!(judge(&errored, false, Some(reason)).0, VerdictState::Errored);
+        }
+        let nothing = Counts { skipped: 4, ..Counts::default() };
+        let judged = judge(&nothing, false, Some(SkipReason::Deadline));
+        assert_eq!(judged, (VerdictState::Errored, Some("NOTHING_EXECUTED")));
     }
 
     #[test]

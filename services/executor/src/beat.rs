@@ -84,7 +84,7 @@ fn apply(session: &Session, renewed: &[v1::RenewedLease]) {
         let Ok(key) = GrantKey::of(&lease.run_id, lease.shard_index, lease.epoch) else { continue };
         if let Some(lease) = session.leases.trip(&key, reason) {
             tracing::info!(run.id = %key.run_id, shard.index = key.shard_index, ?reason,
-                running = ?lease.running_ordinals(), "lease taken away, killing its browsers");
+                running = ?lease.running(), "lease taken away, killing its browsers");
         }
     }
 }

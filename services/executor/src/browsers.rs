@@ -9,11 +9,10 @@ use crate::{
 };
 use futures_util::future::BoxFuture;
 use gauntlet_browser::{
-    Browser, BrowserConfig, BrowserKind, LaunchError, Programs, TestOptions, TestOutcome,
+    Browser, BrowserConfig, BrowserKind, Control, LaunchError, Programs, TestOptions, TestOutcome,
 };
 use gauntlet_core::flow::Flow;
 use gauntlet_proto::v1;
-use tokio_util::sync::CancellationToken;
 
 /// Starts Chromium by its driver.
 #[derive(Debug, Clone)]
@@ -109,9 +108,9 @@ impl LiveBrowser for Browser {
         &'b mut self,
         flow: &'b Flow,
         options: &'b TestOptions,
-        kill: &'b CancellationToken,
+        control: &'b Control,
     ) -> BoxFuture<'b, TestOutcome> {
-        Box::pin(Self::run_test(self, flow, options, kill))
+        Box::pin(Self::run_test(self, flow, options, control))
     }
 
     fn is_healthy(&self) -> bool {

@@ -22,8 +22,9 @@ pub(crate) fn completion(lease: &Lease, end: ShardEnd) -> Option<v1::ShardComple
     Some(match end {
         ShardEnd::Void => return None,
         ShardEnd::HandBack => blank,
-        ShardEnd::Done { reported_count } => {
-            v1::ShardCompletion { kind: v1::CompletionKind::Done.into(), reported_count, ..blank }
+        ShardEnd::Done { reported_count, deferred_ordinals } => {
+            let kind = v1::CompletionKind::Done.into();
+            v1::ShardCompletion { kind, reported_count, deferred_ordinals, ..blank }
         }
         ShardEnd::Failed { class, message } => v1::ShardCompletion {
             kind: v1::CompletionKind::Failed.into(),

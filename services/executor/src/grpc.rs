@@ -32,10 +32,10 @@ impl ExecutorService for ExecutorGrpc {
         let session = self.executor.session();
         let leases = session.iter().flat_map(|session| session.leases.all());
         let active_tests = leases.flat_map(|lease| {
-            lease.running_ordinals().into_iter().map(move |ordinal| v1::ActiveTest {
+            lease.running().into_iter().map(move |test| v1::ActiveTest {
                 run_id: lease.key.run_id.to_string(),
                 shard_index: lease.key.shard_index,
-                ordinal,
+                ordinal: test.ordinal,
             })
         });
         Ok(Response::new(v1::GetExecutorResponse {

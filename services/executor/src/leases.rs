@@ -5,10 +5,11 @@
 //! opens a session of its own, and the scheduler's row decides what becomes of these leases.
 
 use crate::cancel::{Stop, StopReason};
+use gauntlet_browser::Control;
 use gauntlet_core::ids::{LeaseEpoch, RunId};
 use gauntlet_proto::{FieldViolation, edge, v1};
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::Notify;
@@ -52,18 +53,25 @@ pub(crate) struct Lease {
     /// Slots it costs.
     pub(crate) cost: u32,
     pub(crate) stop: Stop,
-    running: Mutex<BTreeSet<i32>>,
+    /// Attempt and handle of each running test.
+    running: Mutex<BTreeMap<i32, (i32, Arc<Control>)>>,
 }
 
 impl Lease {
-    /// Names `ordinal` as running until the guard is dropped.
-    pub(crate) fn running(&self, ordinal: i32) -> Running<'_> {
-        lock(&self.running).insert(ordinal);
+    /// Names an attempt of a test as running until the guard is dropped.
+    pub(crate) fn run(&self, ordinal: i32, attempt: i32, control: &Arc<Control>) -> Running<'_> {
+        lock(&self.running).insert(ordinal, (attempt, Arc::clone(control)));
         Running { lease: self, ordinal }
     }
 
-    pub(crate) fn running_ordinals(&self) -> Vec<i32> {
-        lock(&self.running).iter().copied().collect()
+    /// Returns the running tests and how far they are.
+    pub(crate) fn running(&self) -> Vec<v1::RunningTest> {
+        let test = |(ordinal, (attempt, control)): (&i32, &(i32, Arc<Control>))| v1::RunningTest {
+            ordinal: *ordinal,
+            step_index: control.step_index(),
+            attempt: *attempt,
+        };
+        lock(&self.running).iter().map(test).collect()
     }
 
     pub(crate) fn shard(&self) -> v1::ShardRef {
@@ -201,8 +209,8 @@ impl Leases {
                 run_id: lease.key.run_id.to_string(),
                 shard_index: lease.key.shard_index,
                 epoch: lease.key.wire_epoch(),
-                running_ordinals: lease.running_ordinals(),
-                running: Vec::new(),
+                running_ordinals: Vec::new(),
+                running: lease.running(),
             })
             .collect()
     }

@@ -5,10 +5,9 @@
 //! browser is killed, and a dropped browser leaves no process (EX-1, G8). Nothing here is durable.
 
 use futures_util::future::BoxFuture;
-use gauntlet_browser::{LaunchError, TestOptions, TestOutcome};
+use gauntlet_browser::{Control, LaunchError, TestOptions, TestOutcome};
 use gauntlet_core::{flow::Flow, ids::RunId};
 use gauntlet_proto::v1;
-use tokio_util::sync::CancellationToken;
 
 /// What a browser is started for. Two equal values may share a browser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,13 +37,13 @@ pub trait TestRunner: Send + Sync + 'static {
 
 /// One browser that is up. Dropping it kills all its processes.
 pub trait LiveBrowser: Send {
-    /// Runs one test, isolated from those before it. When `kill` is cancelled the browser is killed and the outcome is
-    /// `Cancelled`.
+    /// Runs one test, isolated from those before it, and keeps the step it is at in `control`. When that is cancelled the
+    /// browser is killed and the outcome is `Cancelled`.
     fn run_test<'b>(
         &'b mut self,
         flow: &'b Flow,
         options: &'b TestOptions,
-        kill: &'b CancellationToken,
+        control: &'b Control,
     ) -> BoxFuture<'b, TestOutcome>;
 
     /// Returns whether another test can be run in it.

@@ -24,10 +24,12 @@ use tracing::Instrument as _;
 /// How the work on a shard ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ShardEnd {
-    /// Every test has a final result that results acknowledged.
+    /// Every test has a final result that results acknowledged, or is deferred.
     Done {
         /// Rows that results acknowledged.
         reported_count: i32,
+        /// Tests whose last retry is another executor's.
+        deferred_ordinals: Vec<i32>,
     },
     /// Stopped before its end; what was reported is acknowledged.
     HandBack,
@@ -120,7 +122,9 @@ async fn work(
         (_, Err(error @ ReportError::Refused { .. })) => ShardEnd::refused(error.to_string()),
         (WorkEnd::Failed { class, message }, Ok(_)) => ShardEnd::Failed { class, message },
         (WorkEnd::Stopped, Ok(_)) => ShardEnd::HandBack,
-        (WorkEnd::AllFinal, Ok(reported_count)) => ShardEnd::Done { reported_count },
+        (WorkEnd::Ended { deferred_ordinals }, Ok(reported_count)) => {
+            ShardEnd::Done { reported_count, deferred_ordinals }
+        }
     }
 }
 

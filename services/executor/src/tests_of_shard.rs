@@ -1,6 +1,7 @@
 //! The tests of one shard: which are left, and running them with the shard's workers.
 //!
-//! Owns test retries (flakes, counted as attempts) and infrastructure retries (once, on a fresh browser, not counted: B9).
+//! Owns test retries (flakes, counted as attempts; the last one at another executor when there is one) and infrastructure
+//! retries (once, on a fresh browser, not counted: B9).
 //! An abort or a lost lease kills the browser in the middle of a test, and nothing of that test is reported. A crash loses
 //! the attempt that was running; it gets the same number again.
 
@@ -18,7 +19,7 @@ use crate::{
     slots::Slot,
 };
 use futures_util::future::join_all;
-use gauntlet_browser::{DialogPolicy, LaunchError, TestOptions, TestOutcome, TestResult};
+use gauntlet_browser::{Control, DialogPolicy, LaunchError, TestOptions, TestOutcome, TestResult};
 use gauntlet_core::{
     flow::{FailureClass, Flow, origin_of},
     limits::{TEST_TIMEOUT_DEFAULT, TEST_TIMEOUT_MAX},
@@ -27,7 +28,7 @@ use gauntlet_proto::{edge, v1};
 use gauntlet_runtime::error_chain;
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -48,7 +49,9 @@ pub(crate) struct Plan {
     options: TestOptions,
     poisoned: HashSet<i32>,
     attempts_stored: HashMap<i32, i32>,
+    may_defer: bool,
     left: Mutex<VecDeque<v1::PlannedTest>>,
+    deferred: Mutex<Vec<i32>>,
 }
 
 impl Plan {
@@ -84,7 +87,9 @@ impl Plan {
             variables: options.variables.into_iter().collect(),
             poisoned: grant.poisoned_ordinals.into_iter().collect(),
             attempts_stored: stored.map(|count| (count.ordinal, count.attempt_count)).collect(),
+            may_defer: grant.may_defer,
             left: Mutex::new(left),
+            deferred: Mutex::default(),
         })
     }
 
@@ -94,6 +99,15 @@ impl Plan {
 
     fn is_empty(&self) -> bool {
         self.left.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// Leaves a test whose attempt failed here to another executor, if its last retry is next and there is one.
+    fn defer(&self, ordinal: i32, failed_attempt: i32) -> bool {
+        let defer = self.may_defer && failed_attempt == self.retries;
+        if defer {
+            self.deferred.lock().unwrap_or_else(PoisonError::into_inner).push(ordinal);
+        }
+        defer
     }
 
     /// Variables first: a URL may be made of one.
@@ -140,8 +154,11 @@ fn test_options(options: &v1::RunOptions) -> Result<TestOptions, String> {
 /// How the tests of a shard ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum WorkEnd {
-    /// Each has a final result in the spool.
-    AllFinal,
+    /// Each has a final result in the spool, or is deferred.
+    Ended {
+        /// Tests for another executor.
+        deferred_ordinals: Vec<i32>,
+    },
     /// Some are left because the work was stopped.
     Stopped,
     /// Some are left because the infrastructure failed.
@@ -165,7 +182,13 @@ pub(crate) async fn run(
     let ends = join_all((0..plan.workers).map(|_| shard.work())).await;
     let stopped = ends.iter().any(Result::is_err) || !plan.is_empty();
     let failed = ends.into_iter().filter_map(Result::err).find(|end| *end != WorkEnd::Stopped);
-    failed.unwrap_or(if stopped { WorkEnd::Stopped } else { WorkEnd::AllFinal })
+    match failed {
+        Some(failed) => failed,
+        None if stopped => WorkEnd::Stopped,
+        None => WorkEnd::Ended {
+            deferred_ordinals: plan.deferred.into_inner().unwrap_or_else(PoisonError::into_inner),
+        },
+    }
 }
 
 struct TestsOfShard<'s> {
@@ -234,11 +257,11 @@ impl TestsOfShard<'_> {
         };
         loop {
             let started = header(attempt, false);
-            let outcome = self.run_attempt(&mut slot, test.ordinal, &flow).await?;
+            let outcome = self.run_attempt(&mut slot, &started, &flow).await?;
             let again = matches!(outcome.result, TestResult::Failed(_) | TestResult::TimedOut(_));
             let is_final = !again || attempt > self.plan.retries;
             self.report_run(&Header { is_final, ..started }, outcome).await?;
-            if is_final {
+            if is_final || self.plan.defer(test.ordinal, attempt) {
                 return Ok(());
             }
             attempt += 1;
@@ -258,13 +281,14 @@ impl TestsOfShard<'_> {
     async fn run_attempt(
         &self,
         slot: &mut Slot,
-        ordinal: i32,
+        &Header { ordinal, attempt, .. }: &Header,
         flow: &Flow,
     ) -> Result<TestOutcome, WorkEnd> {
         let mut last_try = false;
         loop {
-            let _running = self.lease.running(ordinal);
-            let outcome = self.run_once(slot, flow).await?;
+            let control = Arc::new(Control::new(self.lease.stop.kill_token().clone()));
+            let _running = self.lease.run(ordinal, attempt, &control);
+            let outcome = self.run_once(slot, flow, &control).await?;
             let errored = matches!(outcome.result, TestResult::Errored(_));
             if !errored || last_try {
                 return Ok(outcome);
@@ -275,7 +299,12 @@ impl TestsOfShard<'_> {
         }
     }
 
-    async fn run_once(&self, slot: &mut Slot, flow: &Flow) -> Result<TestOutcome, WorkEnd> {
+    async fn run_once(
+        &self,
+        slot: &mut Slot,
+        flow: &Flow,
+        control: &Control,
+    ) -> Result<TestOutcome, WorkEnd> {
         let stop = &self.lease.stop;
         let browser = tokio::select! {
             biased;
@@ -284,7 +313,7 @@ impl TestsOfShard<'_> {
         };
         let mut browser = browser.map_err(|error| launch_failed(&error))?;
         self.mid_test_fault().await;
-        let outcome = self.drive(browser.as_mut(), flow).await;
+        let outcome = self.drive(browser.as_mut(), flow, control).await;
         let misbehaved = !matches!(outcome.result, TestResult::Passed | TestResult::Failed(_));
         if misbehaved || stop.is_killed() || !browser.is_healthy() {
             browser.kill().await;
@@ -302,7 +331,12 @@ impl TestsOfShard<'_> {
     }
 
     /// Runs the test within its limit even when the browser does not keep to it.
-    async fn drive(&self, browser: &mut dyn LiveBrowser, flow: &Flow) -> TestOutcome {
+    async fn drive(
+        &self,
+        browser: &mut dyn LiveBrowser,
+        flow: &Flow,
+        control: &Control,
+    ) -> TestOutcome {
         let options = &self.plan.options;
         let stop = &self.lease.stop;
         let cancelled = async {
@@ -310,7 +344,7 @@ impl TestsOfShard<'_> {
             tokio::time::sleep(CANCEL_WAIT).await;
         };
         tokio::select! {
-            outcome = browser.run_test(flow, options, stop.kill_token()) => outcome,
+            outcome = browser.run_test(flow, options, control) => outcome,
             () = cancelled => overrun(options.timeout, TestResult::Cancelled),
             () = tokio::time::sleep(options.timeout + OVERRUN_MAX) => {
                 overrun(options.timeout, TestResult::Errored(gauntlet_browser::StepFailure {

@@ -61,7 +61,7 @@ pub struct State {
     pub polls: u32,
     pub renewals: u32,
     pub drains_seen: u32,
-    pub running_named: Vec<i32>,
+    pub running_named: Vec<v1::RunningTest>,
     pub abort_told_at: Option<Instant>,
     pub opened: u32,
     pub report_messages: u32,
@@ -209,7 +209,7 @@ impl LeaseService for Mesh {
         let request = request.into_inner();
         self.set(|s| {
             s.renewals += 1;
-            let running = request.held.iter().flat_map(|held| &held.running_ordinals);
+            let running = request.held.iter().flat_map(|held| held.running.clone());
             s.running_named.extend(running);
             s.drains_seen += u32::from(request.draining);
             // An error is about the first session only: the next one is known.

@@ -240,3 +240,75 @@ async fn variables_are_filled_in_and_the_recorded_site_is_rebased() {
     assert_eq!(stage.scripts.seen.lock().unwrap().urls, ["https://staging.test/shop/cart"]);
     assert_eq!(stage.stop().await, Exit::Clean);
 }
+
+/// A grant whose tests are retried so often, with another executor around.
+fn deferrable(mesh: &crate::mesh::Mesh, titles: &[&str], retries: i32) -> v1::ShardGrant {
+    let options = Some(v1::RunOptions { retries, ..Default::default() });
+    v1::ShardGrant { may_defer: true, options, ..mesh.grant(0, titles) }
+}
+
+#[tokio::test]
+async fn the_last_retry_is_left_to_another_executor_and_counted_there() {
+    let stage = Stage::start(|mesh| {
+        let grant = deferrable(mesh, &["fail.a", "flaky.b", "pass.c"], 2);
+        mesh.set(|s| s.claimable.push_back(grant));
+    })
+    .await;
+    stage.mesh.until("it is completed", |s| !s.completions.is_empty()).await;
+    use AttemptOutcome::{Failed, Passed};
+    let ran = [
+        (0, 1, Failed, false),
+        (0, 2, Failed, false),
+        (1, 1, Failed, false),
+        (1, 2, Passed, true),
+        (2, 1, Passed, true),
+    ];
+    assert_eq!(told(&stage), ran, "the retry that is not the last is its own");
+    let completion = stage.mesh.set(|s| s.completions[0].clone());
+    assert_eq!((completion.kind(), completion.reported_count), (v1::CompletionKind::Done, 5));
+    assert_eq!(completion.deferred_ordinals, [0]);
+
+    // The other executor goes on where the first stopped, and defers nothing back.
+    stage.mesh.set(|s| {
+        s.attempts.clear();
+        s.attempt_counts = vec![v1::AttemptCount { ordinal: 0, attempt_count: 2 }];
+    });
+    let again = v1::ShardGrant { shard_index: 1, ..deferrable(&stage.mesh, &["fail.a"], 2) };
+    stage.mesh.set(|s| s.unnamed.push(again));
+    stage.mesh.until("it is completed too", |s| s.completions.len() == 2).await;
+    assert_eq!(told(&stage), [(0, 3, Failed, true)]);
+    stage.mesh.set(|s| assert!(s.completions[1].deferred_ordinals.is_empty()));
+    assert_eq!(stage.stop().await, Exit::Clean);
+}
+
+#[tokio::test]
+async fn without_another_executor_every_retry_is_made_here() {
+    let stage = Stage::start(|mesh| {
+        let grant = v1::ShardGrant { may_defer: false, ..deferrable(mesh, &["fail.a"], 1) };
+        mesh.set(|s| s.claimable.push_back(grant));
+    })
+    .await;
+    stage.mesh.until("it is completed", |s| !s.completions.is_empty()).await;
+    use AttemptOutcome::Failed;
+    assert_eq!(told(&stage), [(0, 1, Failed, false), (0, 2, Failed, true)]);
+    stage.mesh.set(|s| assert!(s.completions[0].deferred_ordinals.is_empty()));
+    assert_eq!(stage.stop().await, Exit::Clean);
+}
+
+#[tokio::test]
+async fn b10_a_renewal_names_the_running_test_its_attempt_and_its_step() {
+    let stage = Stage::start(|mesh| {
+        let mut grant = mesh.grant(0, &["pass.a", "slow.b"]);
+        grant.options.as_mut().unwrap().retries = 3;
+        mesh.set(|s| {
+            s.attempt_counts = vec![v1::AttemptCount { ordinal: 1, attempt_count: 2 }];
+            s.claimable.push_back(grant);
+        });
+    })
+    .await;
+    let named = v1::RunningTest { ordinal: 1, attempt: 3, step_index: 0 };
+    stage.mesh.until("it is named", |s| s.running_named.contains(&named)).await;
+    stage.scripts.go.add_permits(1);
+    stage.mesh.until("it is completed", |s| !s.completions.is_empty()).await;
+    assert_eq!(stage.stop().await, Exit::Clean);
+}

@@ -4,7 +4,7 @@
 //! go), each with any suffix.
 
 use futures_util::future::BoxFuture;
-use gauntlet_browser::{LaunchError, StepFailure, TestOptions, TestOutcome, TestResult};
+use gauntlet_browser::{Control, LaunchError, StepFailure, TestOptions, TestOutcome, TestResult};
 use gauntlet_core::flow::{FailureClass, Flow, StepKind};
 use gauntlet_executor::{BrowserSpec, LiveBrowser, TestRunner};
 use gauntlet_proto::v1;
@@ -13,7 +13,6 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 
 #[derive(Debug, Default)]
 pub struct Seen {
@@ -100,7 +99,7 @@ impl LiveBrowser for Scripted {
         &'b mut self,
         flow: &'b Flow,
         _: &'b TestOptions,
-        kill: &'b CancellationToken,
+        control: &'b Control,
     ) -> BoxFuture<'b, TestOutcome> {
         Box::pin(async move {
             let before = {
@@ -114,17 +113,18 @@ impl LiveBrowser for Scripted {
                 before
             };
             let first = before == 0;
+            control.begin_step(0);
             let result = match flow.title.split('.').next().unwrap() {
                 "fail" => TestResult::Failed(failure(FailureClass::Assertion)),
                 "flaky" if first => TestResult::Failed(failure(FailureClass::Assertion)),
                 "crash" => TestResult::Errored(failure(FailureClass::BrowserCrash)),
                 "crash-once" if first => TestResult::Errored(failure(FailureClass::BrowserCrash)),
                 "hang" => {
-                    kill.cancelled().await;
+                    control.cancelled().await;
                     TestResult::Cancelled
                 }
                 "slow" => tokio::select! {
-                    () = kill.cancelled() => TestResult::Cancelled,
+                    () = control.cancelled() => TestResult::Cancelled,
                     permit = self.scripts.go.acquire() => {
                         permit.unwrap().forget();
                         TestResult::Passed

@@ -4,7 +4,7 @@
 //! early ends this one with its reason, one that falls silent as if it had died, and the client resumes by revision. A drain
 //! ends the following at once, however slow the client reads.
 
-use crate::grpc::{PeerUnavailable, Peers, peer_status, watch};
+use crate::grpc::{PeerUnavailable, Peers, peer_status, watch as watch_run};
 use gauntlet_proto::v1::{
     self, follow_run_response::Update, results_service_client::ResultsServiceClient,
     watch_run_response::Update as Watched,
@@ -13,7 +13,7 @@ use gauntlet_rpc::draining;
 use gauntlet_runtime::{Backoff, Lifecycle};
 use std::pin::Pin;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Status, Streaming};
@@ -29,7 +29,7 @@ pub(crate) async fn follow(
     silence_max: Duration,
     request: v1::FollowRunRequest,
 ) -> Result<Pin<Box<dyn Stream<Item = Result<v1::FollowRunResponse, Status>> + Send>>, Status> {
-    let opened = watch(peers, &request.run_id, request.after_revision);
+    let opened = watch_run(peers, &request.run_id, request.after_revision);
     let events = tokio::select! {
         opened = tokio::time::timeout(silence_max, opened) => opened.map_err(|_| silent())??,
         () = lifecycle.draining() => return Err(draining()),
@@ -41,6 +41,7 @@ pub(crate) async fn follow(
         peers: peers.clone(),
         run_id: request.run_id,
         revision: request.after_revision,
+        generation: watch::Sender::new(0),
         silence_max,
         messages,
     };
@@ -66,6 +67,8 @@ struct Follower {
     peers: Peers,
     run_id: String,
     revision: i64,
+    /// The newest generation heard of: its progress is passed on. 0 before the snapshot.
+    generation: watch::Sender<i32>,
     silence_max: Duration,
     messages: Messages,
 }
@@ -74,7 +77,8 @@ impl Follower {
     /// Passes on until the scheduler ends its stream, or the client leaves.
     async fn run(&mut self, mut events: Streaming<v1::WatchRunResponse>) -> Result<(), Status> {
         let (counts, mut progress) = mpsc::channel(1);
-        let watching = watch_progress(self.peers.clone(), self.run_id.clone(), counts);
+        let (peers, run_id) = (self.peers.clone(), self.run_id.clone());
+        let watching = watch_progress(peers, run_id, self.generation.subscribe(), counts);
         tokio::pin!(watching);
         let mut heard = Instant::now();
         let mut watched = false;
@@ -108,13 +112,28 @@ impl Follower {
     async fn pass(&mut self, message: v1::WatchRunResponse) -> Result<(), ()> {
         self.revision = message.revision;
         match message.update {
-            Some(Watched::Snapshot(run)) => self.send(Update::Snapshot(run)).await,
-            Some(Watched::Event(event)) => self.send(Update::Event(event)).await,
+            Some(Watched::Snapshot(run)) => {
+                self.raise(run.generation);
+                self.send(Update::Snapshot(run)).await
+            }
+            Some(Watched::Event(event)) => {
+                self.raise(event.generation);
+                self.send(Update::Event(event)).await
+            }
             Some(Watched::Checkpoint(checkpoint)) => {
                 self.send(Update::Checkpoint(checkpoint)).await
             }
             None => Ok(()),
         }
+    }
+
+    /// Notes the newest generation heard of.
+    fn raise(&self, generation: i32) {
+        self.generation.send_if_modified(|newest| {
+            let newer = generation > *newest;
+            *newest = generation.max(*newest);
+            newer
+        });
     }
 
     async fn send(&self, update: Update) -> Result<(), ()> {
@@ -123,11 +142,19 @@ impl Follower {
     }
 }
 
-/// Passes counts on until the generation is sealed; opens the watch again whenever results was away.
-async fn watch_progress(peers: Peers, run_id: String, counts: mpsc::Sender<v1::OutcomeCounts>) {
+/// Passes the counts of the newest generation on until it is sealed; opens the watch again whenever results was away.
+async fn watch_progress(
+    peers: Peers,
+    run_id: String,
+    mut generation: watch::Receiver<i32>,
+    counts: mpsc::Sender<v1::OutcomeCounts>,
+) {
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
-    while !counts.is_closed() {
-        let request = v1::WatchProgressRequest { run_id: run_id.clone(), generation: 0 };
+    let mut sealed = 0;
+    while let Ok(newest) =
+        generation.wait_for(|newest| *newest > sealed).await.map(|newest| *newest)
+    {
+        let request = v1::WatchProgressRequest { run_id: run_id.clone(), generation: newest };
         let opened = ResultsServiceClient::new(peers.results.clone()).watch_progress(request).await;
         if let Ok(stream) = opened {
             let mut stream = stream.into_inner();
@@ -139,10 +166,13 @@ async fn watch_progress(peers: Peers, run_id: String, counts: mpsc::Sender<v1::O
                     return;
                 }
                 if message.sealed {
-                    return;
+                    sealed = newest;
+                    break;
                 }
             }
         }
-        backoff.sleep().await;
+        if sealed < newest {
+            backoff.sleep().await;
+        }
     }
 }

@@ -17,7 +17,8 @@ fn framed(message: &impl Message) -> Vec<u8> {
 }
 
 fn event(revision: i64, padding: usize) -> Vec<u8> {
-    let event = v1::RunEvent { revision, run_id: "x".repeat(padding), ..Default::default() };
+    let run_id = "x".repeat(padding);
+    let event = v1::RunEvent { revision, run_id, generation: 1, ..Default::default() };
     framed(&v1::WatchRunResponse { revision, update: Some(Watched::Event(event)) })
 }
 
@@ -29,7 +30,16 @@ async fn request<T: Message + Default>(call: &mut Call) -> T {
     T::decode(&bytes[5..]).unwrap()
 }
 
-/// Opens the stream; returns it with the scheduler's and the results' side of it.
+/// Answers the watch of a generation's progress.
+async fn progress_of(peer: &mut ScriptedPeer, generation: i32) -> Frames {
+    let mut call = peer.called().await;
+    assert_eq!(call.path, "/gauntlet.v1.ResultsService/WatchProgress");
+    let watch: v1::WatchProgressRequest = request(&mut call).await;
+    assert_eq!(watch.generation, generation);
+    call.begin(&[])
+}
+
+/// Opens the stream and reads its snapshot; returns it with the scheduler's and the results' side of it.
 async fn open(
     gateway: &Gateway,
     peer: &mut ScriptedPeer,
@@ -42,11 +52,15 @@ async fn open(
         let watch: v1::WatchRunRequest = request(&mut call).await;
         assert_eq!((watch.run_id.as_str(), watch.after_revision), ("a-run", 7));
         let events = call.begin(&[]);
-        let mut call = peer.called().await;
-        assert_eq!(call.path, "/gauntlet.v1.ResultsService/WatchProgress");
-        (events, call.begin(&[]))
+        let run = v1::Run { generation: 1, revision: 9, ..Default::default() };
+        let update = Some(Watched::Snapshot(run));
+        events.data(&framed(&v1::WatchRunResponse { revision: 7, update }));
+        (events, progress_of(peer, 1).await)
     });
-    (answer.unwrap().into_inner(), events, progress)
+    let mut stream = answer.unwrap().into_inner();
+    let first = next(&mut stream).await.unwrap().unwrap();
+    assert!(matches!(first.update, Some(Update::Snapshot(_))));
+    (stream, events, progress)
 }
 
 async fn next(
@@ -82,14 +96,31 @@ async fn results_that_are_away_cost_progress_and_no_event() {
     progress.end("14", &[]);
     events.data(&event(8, 0));
     assert_eq!(next(&mut stream).await.unwrap().unwrap().revision, 8);
-    let mut again = peer.called().await;
-    assert_eq!(again.path, "/gauntlet.v1.ResultsService/WatchProgress");
-    let progress = again.begin(&[]);
+    let progress = progress_of(&mut peer, 1).await;
     progress.data(&framed(&v1::WatchProgressResponse {
         counts: Some(Default::default()),
         sealed: true,
     }));
     assert!(matches!(next(&mut stream).await.unwrap().unwrap().update, Some(Update::Progress(_))));
+}
+
+#[tokio::test]
+async fn a10_the_progress_of_a_retry_follows_that_of_the_generation_before() {
+    let mut peer = ScriptedPeer::start();
+    let gateway = Gateway::before(&peer.endpoint).await;
+    let (mut stream, events, progress) = open(&gateway, &mut peer).await;
+    let counts = Some(v1::OutcomeCounts { failed: 1, ..Default::default() });
+    progress.data(&framed(&v1::WatchProgressResponse { counts, sealed: true }));
+    assert!(matches!(next(&mut stream).await.unwrap().unwrap().update, Some(Update::Progress(_))));
+    let retried = v1::RunEvent { revision: 8, generation: 2, ..Default::default() };
+    let update = Some(Watched::Event(retried));
+    events.data(&framed(&v1::WatchRunResponse { revision: 8, update }));
+    assert_eq!(next(&mut stream).await.unwrap().unwrap().revision, 8);
+    let again = progress_of(&mut peer, 2).await;
+    let counts = v1::OutcomeCounts { passed: 1, ..Default::default() };
+    again.data(&framed(&v1::WatchProgressResponse { counts: Some(counts), sealed: true }));
+    let last = next(&mut stream).await.unwrap().unwrap();
+    assert_eq!(last.update, Some(Update::Progress(counts)));
 }
 
 #[tokio::test]

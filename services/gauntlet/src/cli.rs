@@ -1,5 +1,6 @@
 //! The command line: what can be asked for. Owns names, defaults and help; carries nothing out.
 
+pub(crate) mod retry;
 pub(crate) mod run;
 pub(crate) mod values;
 
@@ -36,6 +37,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run tests and wait for the verdict.
     Run(Box<run::RunArgs>),
+    /// Run tests of a run that has ended again, and wait for the verdict over all its tests.
+    Retry(Box<retry::RetryArgs>),
     /// Start the whole mesh in this process, with a Postgres and a Redis of its own.
     Up(UpArgs),
     /// Check recordings and store them as tests.

@@ -124,6 +124,16 @@ impl Mesh {
         present(reply.run)
     }
 
+    /// Runs tests of a run again; the same request can be repeated.
+    pub(crate) async fn retry_run(&self, request: v1::RetryRunRequest) -> Result<v1::Run, Failure> {
+        let reply = self
+            .call("cannot retry the run", request, |mut mesh, request| async move {
+                mesh.scheduler.retry_run(request).await
+            })
+            .await?;
+        present(reply.run)
+    }
+
     /// Returns up to `limit` runs, newest first.
     pub(crate) async fn list_runs(
         &self,

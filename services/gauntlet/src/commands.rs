@@ -5,7 +5,7 @@ use crate::client::Mesh;
 use crate::failure::Failure;
 use crate::report::document::{Document, ListedRun};
 use crate::report::summary;
-use crate::{demo, endpoint, import, names, output, report, run, up};
+use crate::{demo, endpoint, import, names, output, report, retry, run, up};
 use gauntlet_proto::v1;
 use gauntlet_runtime::Exit;
 
@@ -13,6 +13,7 @@ use gauntlet_runtime::Exit;
 pub(crate) async fn dispatch(command: Command) -> Result<Exit, Failure> {
     match command {
         Command::Run(args) => Box::pin(run::run(*args)).await,
+        Command::Retry(args) => Box::pin(retry::retry(*args)).await,
         Command::Up(args) => Box::pin(up::up(args)).await,
         Command::Import(args) => import(args).await,
         Command::Wait(args) => run::wait(args).await,

@@ -35,6 +35,8 @@ pub(crate) enum Update {
 /// Where a follower stands.
 struct Position {
     revision: i64,
+    /// The newest generation heard of: the end of an older one is not the end.
+    generation: i32,
     terminal: bool,
     last_heard: Instant,
 }
@@ -45,16 +47,22 @@ enum Broken {
     Silent,
 }
 
-/// Follows `run_id` until it is terminal and every event was told.
+/// Follows `run_id` until its newest generation is terminal and every event after a revision was told.
 ///
 /// # Cancel safety
 /// Dropping the future closes the stream; nothing else happens.
 pub(crate) async fn follow(
     mesh: &Mesh,
     run_id: &str,
+    after_revision: i64,
     mut told: impl FnMut(Update),
 ) -> Result<(), Failure> {
-    let mut position = Position { revision: 0, terminal: false, last_heard: Instant::now() };
+    let mut position = Position {
+        revision: after_revision,
+        generation: 0,
+        terminal: false,
+        last_heard: Instant::now(),
+    };
     let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(3));
     loop {
         let before = position.last_heard;
@@ -102,6 +110,7 @@ async fn pass(
         match message.update {
             Some(Wire::Snapshot(run)) => {
                 // A snapshot is ahead of the events that follow it, so the revision to resume at does not move.
+                position.generation = run.generation.max(position.generation);
                 position.terminal |= names::is_terminal(run.state());
                 told(Update::Snapshot(Box::new(run)));
             }
@@ -110,7 +119,8 @@ async fn pass(
                     continue;
                 }
                 position.revision = event.revision;
-                let last = matches!(event.event, Some(Event::Terminal(_)));
+                let last = matches!(event.event, Some(Event::Terminal(_)))
+                    && event.generation >= position.generation;
                 told(Update::Event(Box::new(event)));
                 if last {
                     position.terminal = true;

@@ -21,6 +21,7 @@ mod import;
 mod names;
 mod output;
 mod report;
+mod retry;
 mod run;
 mod up;
 

@@ -90,6 +90,12 @@ impl Report {
         counts
     }
 
+    /// Returns why the run was aborted, stopped or errored, if it was.
+    pub(crate) fn reason(&self) -> Option<&str> {
+        let error = self.run.verdict.as_ref().map_or("", |verdict| verdict.error.as_str());
+        [self.run.state_reason.as_str(), error].into_iter().find(|reason| !reason.is_empty())
+    }
+
     /// Returns how long the run took from admission to its end.
     pub(crate) fn duration(&self) -> Option<Duration> {
         let instant = |at: &Option<pbjson_types::Timestamp>| {

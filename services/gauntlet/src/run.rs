@@ -73,14 +73,15 @@ pub(crate) async fn wait(args: WaitArgs) -> Result<Exit, Failure> {
     let mesh = mesh_of(&args.target).await?;
     let mut progress = Progress::start();
     tokio::select! {
-        followed = follow(&mesh, &args.run_id, |update| progress.tell(&update)) => followed?,
+        followed = follow(&mesh, &args.run_id, 0, |update| progress.tell(&update)) => followed?,
         () = signals.draining() => return Ok(Exit::Code(EXIT_INFRASTRUCTURE)),
     }
     progress.finish();
     finish(&mesh, &args.run_id, &args.report).await
 }
 
-fn signals() -> Result<Lifecycle, Failure> {
+/// Returns the signals of this process: the first drains, the second kills.
+pub(crate) fn signals() -> Result<Lifecycle, Failure> {
     Lifecycle::with_signals()
         .map_err(|error| Failure::infrastructure("cannot listen for signals", &error))
 }
@@ -136,9 +137,19 @@ async fn on_mesh(
         names::counted(run.test_count, "test"),
         names::counted(run.shard_count, "shard")
     ));
-    match follow_own(mesh, &run, signals).await? {
+    follow_and_report(mesh, &run, &args.report, signals).await
+}
+
+/// Follows a run that this command started, and reports it.
+pub(crate) async fn follow_and_report(
+    mesh: &Mesh,
+    run: &v1::Run,
+    args: &ReportArgs,
+    signals: &Lifecycle,
+) -> Result<Exit, Failure> {
+    match follow_own(mesh, run, signals).await? {
         Some(exit) => Ok(exit),
-        None => finish(mesh, &run.run_id, &args.report).await,
+        None => finish(mesh, &run.run_id, args).await,
     }
 }
 
@@ -150,7 +161,9 @@ async fn follow_own(
 ) -> Result<Option<Exit>, Failure> {
     let mut progress = Progress::start();
     let ended = {
-        let following = follow(mesh, &run.run_id, |update| progress.tell(&update));
+        // What was before a retry is no news.
+        let since = if run.generation > 1 { run.revision } else { 0 };
+        let following = follow(mesh, &run.run_id, since, |update| progress.tell(&update));
         tokio::pin!(following);
         tokio::select! {
             ended = &mut following => Some(ended),
@@ -182,7 +195,7 @@ async fn abort_own(
 }
 
 /// Reports a finished run.
-async fn finish(mesh: &Mesh, run_id: &str, args: &ReportArgs) -> Result<Exit, Failure> {
+pub(crate) async fn finish(mesh: &Mesh, run_id: &str, args: &ReportArgs) -> Result<Exit, Failure> {
     let mut report = report::gather(mesh, run_id).await?;
     report::save_screenshots(mesh, &mut report, &args.report_dir).await;
     ending::write(&report, args)?;

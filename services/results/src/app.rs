@@ -64,7 +64,8 @@ impl App {
         let artifacts = Artifacts::open(&config.artifacts_dir, &Clock::system()).await;
         let artifacts = artifacts.map_err(BuildError::Artifacts)?;
         let scheduler = Peer::connect_lazy(&config.scheduler).map_err(BuildError::Endpoint)?;
-        let handlers = Handlers::new(store.clone(), artifacts, lifecycle.clone());
+        let handlers =
+            Handlers::new(store.clone(), artifacts, scheduler.clone(), lifecycle.clone());
         let server = SERVICES.into_iter().fold(Server::new(handlers.routes()), Server::service);
         let bound = server.bind(config.listen).map_err(BuildError::Bind)?;
         Ok(Self { bound, store, scheduler, lifecycle: lifecycle.clone() })

@@ -8,10 +8,10 @@
 mod leases;
 
 use crate::grpc::wire;
-use crate::seal::{Rest, Sealed};
+use crate::seal::{Ending, Rest, Sealed};
 use crate::store::{Judge, Store, StoreError};
 use gauntlet_core::protocol::VerdictState;
-use gauntlet_core::verdict::judge;
+use gauntlet_core::verdict::{SkipReason, judge};
 use gauntlet_core::{ReplicaId, RunId};
 use gauntlet_pg::Retry;
 use gauntlet_proto::v1::{self, finalization_service_client::FinalizationServiceClient};
@@ -20,7 +20,6 @@ use gauntlet_rpc::{Peer, Reason, limited, reason_of, retry_unavailable, with_dea
 use gauntlet_runtime::{Backoff, Lifecycle, error_chain};
 use leases::Leases;
 use prost::Message as _;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -35,6 +34,9 @@ const CLAIMS_MAX: usize = 64;
 /// How long the close is repeated while the scheduler is away; then the lease is somebody else's anyway.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long the end of the generation before may be on its way through the feed.
+const FORMER_PATIENCE: Duration = Duration::from_secs(60);
+
 /// Why a finalization was given up here.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FinalizeError {
@@ -44,6 +46,8 @@ pub(crate) enum FinalizeError {
     Store(#[source] StoreError),
     #[error("a newer finalizer stored a verdict")]
     Superseded,
+    #[error("generation {generation} of the run ended, but nothing sealed it")]
+    FormerOpen { generation: i32 },
     #[error("the scheduler refused the close")]
     Close(#[source] Box<Status>),
 }
@@ -164,15 +168,15 @@ impl Finalizer {
     async fn finalize(&self, claim: &v1::FinalizationClaim) -> Result<v1::RunState, FinalizeError> {
         let run_id =
             edge::uuid("run_id", &claim.run_id).map(RunId).map_err(FinalizeError::Claim)?;
-        let test_count = claim.test_count.unsigned_abs();
-        let rest = Rest::Failed(errored_ordinals(claim));
+        self.former_sealed(run_id, claim.generation).await?;
+        let ending = ending(claim);
+        let stopped = stopped(claim);
         let reported: Vec<_> =
             claim.shards.iter().map(|shard| (shard.shard_index, shard.reported_count)).collect();
-        let judge = move |sealed: &Sealed| verdict(sealed, rows_lost(sealed, &reported));
+        let judge = move |sealed: &Sealed| verdict(sealed, rows_lost(sealed, &reported), stopped);
         let encoded = |sealed: &Sealed| judge(sealed).encode_to_vec();
-        let verdict = (claim.finalizer_epoch, &encoded as &Judge<'_>);
-        let sealed =
-            self.store.seal_and_judge(run_id, claim.generation, test_count, &rest, verdict).await;
+        let with = (claim.finalizer_epoch, &encoded as &Judge<'_>);
+        let sealed = self.store.seal_and_judge(run_id, &ending, with).await;
         let sealed = sealed.map_err(FinalizeError::Store)?.ok_or(FinalizeError::Superseded)?;
         let verdict = judge(&sealed);
         let state = verdict.state();
@@ -180,6 +184,26 @@ impl Finalizer {
         // Only fails when the process ends.
         let _ = self.closed.send((run_id, claim.generation)).await;
         Ok(state)
+    }
+
+    /// Waits until the generation before is sealed: an abort of it may still be on its way here. Given up with the lease
+    /// when it never comes, so that the claims of a generation bound the wait.
+    async fn former_sealed(&self, run_id: RunId, generation: i32) -> Result<(), FinalizeError> {
+        let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
+        let sealed = async {
+            while generation > 1
+                && !self
+                    .store
+                    .is_sealed(run_id, generation - 1)
+                    .await
+                    .map_err(FinalizeError::Store)?
+            {
+                backoff.sleep().await;
+            }
+            Ok(())
+        };
+        let sealed = tokio::time::timeout(FORMER_PATIENCE, sealed).await;
+        sealed.unwrap_or(Err(FinalizeError::FormerOpen { generation: generation - 1 }))
     }
 
     async fn close(
@@ -233,15 +257,32 @@ fn rows_lost(sealed: &Sealed, reported: &[(i32, i32)]) -> bool {
     })
 }
 
-/// Tests of shards whose infrastructure failed for good.
-fn errored_ordinals(claim: &v1::FinalizationClaim) -> BTreeSet<u32> {
+/// Returns how the claimed generation ended.
+fn ending(claim: &v1::FinalizationClaim) -> Ending {
+    let ordinals = |shard: &v1::ShardSummary| -> Vec<u32> {
+        shard.ordinals.iter().map(|ordinal| ordinal.unsigned_abs()).collect()
+    };
     let failed = claim.shards.iter().filter(|shard| !shard.failure_class.is_empty());
-    failed.flat_map(|shard| shard.ordinals.iter().map(|o| o.unsigned_abs())).collect()
+    let errored = failed.flat_map(ordinals).collect();
+    Ending {
+        generation: claim.generation,
+        test_count: claim.test_count.unsigned_abs(),
+        planned: Some(claim.shards.iter().flat_map(ordinals).collect()),
+        rest: Rest::Ended { errored, stopped: stopped(claim) },
+    }
 }
 
-fn verdict(sealed: &Sealed, rows_lost: bool) -> v1::Verdict {
+fn stopped(claim: &v1::FinalizationClaim) -> Option<SkipReason> {
+    match claim.stop_reason() {
+        v1::StopReason::FailFast => Some(SkipReason::FailFast),
+        v1::StopReason::Deadline => Some(SkipReason::Deadline),
+        v1::StopReason::Unspecified => None,
+    }
+}
+
+fn verdict(sealed: &Sealed, rows_lost: bool, stopped: Option<SkipReason>) -> v1::Verdict {
     let counts = sealed.counts();
-    let (state, error) = judge(&counts, rows_lost);
+    let (state, error) = judge(&counts, rows_lost, stopped.or(sealed.skip_reason()));
     let state = match state {
         VerdictState::Passed => v1::RunState::Passed,
         VerdictState::Failed => v1::RunState::Failed,
@@ -251,8 +292,8 @@ fn verdict(sealed: &Sealed, rows_lost: bool) -> v1::Verdict {
         state: state.into(),
         counts: Some(wire::counts(&counts)),
         error: error.unwrap_or_default().to_owned(),
-        retry_count: i32::try_from(sealed.retry_count).unwrap_or(i32::MAX),
-        failed_after_retry: i32::try_from(sealed.failed_after_retry).unwrap_or(i32::MAX),
+        retry_count: i32::try_from(sealed.retry_count()).unwrap_or(i32::MAX),
+        failed_after_retry: i32::try_from(sealed.failed_after_retry()).unwrap_or(i32::MAX),
         digest: sealed.digest(),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The cursor moves in the transaction that seals, so a crash repeats an event and the seal is idempotent.
 
-use crate::seal::Rest;
+use crate::seal::{Ending, Rest};
 use crate::store::{Store, StoreError};
 use gauntlet_feed::{Cursor, Ended, Subscriber};
 use gauntlet_proto::v1::RunState;
@@ -30,10 +30,11 @@ impl Subscriber for Store {
         }
         let rest = match ended.state {
             RunState::Aborted => Rest::Aborted,
-            _ => Rest::Failed(BTreeSet::new()),
+            _ => Rest::Ended { errored: BTreeSet::new(), stopped: None },
         };
-        let sealed =
-            self.seal_at(ended.run_id, ended.generation, ended.test_count, &rest, cursor).await;
-        sealed.map(|_| ())
+        // The event does not name the tests of the generation: those without a result keep what they had.
+        let (generation, test_count) = (ended.generation, ended.test_count);
+        let ending = Ending { generation, test_count, planned: None, rest };
+        self.seal_at(ended.run_id, &ending, cursor).await
     }
 }

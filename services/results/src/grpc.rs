@@ -7,11 +7,12 @@ mod results;
 pub(crate) mod wire;
 
 use crate::artifacts::Artifacts;
+use crate::fail_fast::FailFast;
 use crate::ingest::Ingest;
 use crate::store::Store;
 use gauntlet_proto::v1::ingest_service_server::IngestServiceServer;
 use gauntlet_proto::v1::results_service_server::ResultsServiceServer;
-use gauntlet_rpc::limited;
+use gauntlet_rpc::{Peer, limited};
 use gauntlet_runtime::Lifecycle;
 use tonic::service::Routes;
 
@@ -24,13 +25,20 @@ pub(crate) struct Handlers {
     store: Store,
     ingest: Ingest,
     artifacts: Artifacts,
+    fail_fast: FailFast,
     lifecycle: Lifecycle,
 }
 
 impl Handlers {
-    pub(crate) fn new(store: Store, artifacts: Artifacts, lifecycle: Lifecycle) -> Self {
+    pub(crate) fn new(
+        store: Store,
+        artifacts: Artifacts,
+        scheduler: Peer,
+        lifecycle: Lifecycle,
+    ) -> Self {
         let ingest = Ingest::start(store.clone(), &lifecycle);
-        Self { store, ingest, artifacts, lifecycle }
+        let fail_fast = FailFast::new(store.clone(), scheduler, &lifecycle);
+        Self { store, ingest, artifacts, fail_fast, lifecycle }
     }
 
     /// Mounts every service.

@@ -49,8 +49,9 @@ impl Ingest {
         &self,
         fence: Fence,
         ordinals: Vec<i32>,
+        stop_after_failures: i32,
     ) -> Result<Entered, IngestError> {
-        self.enter(Entry { fence, attempts: Vec::new(), ordinals }).await
+        self.enter(Entry { fence, attempts: Vec::new(), ordinals, stop_after_failures }).await
     }
 
     /// Stores attempts under their shard's fence. Idempotent by (run, generation, ordinal, attempt).
@@ -59,7 +60,8 @@ impl Ingest {
         fence: Fence,
         attempts: Vec<NewAttempt>,
     ) -> Result<Entered, IngestError> {
-        self.enter(Entry { fence, attempts, ordinals: Vec::new() }).await
+        let entry = Entry { fence, attempts, ordinals: Vec::new(), stop_after_failures: 0 };
+        self.enter(entry).await
     }
 
     async fn enter(&self, entry: Entry) -> Result<Entered, IngestError> {

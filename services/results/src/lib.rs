@@ -10,12 +10,14 @@
 mod app;
 mod artifacts;
 mod config;
+mod fail_fast;
 mod finalize;
 mod fit;
 mod follow;
 mod grpc;
 mod ingest;
 mod partitions;
+mod progress;
 mod seal;
 mod store;
 #[cfg(test)]
@@ -27,7 +29,7 @@ pub use config::{Args, Config, ConfigError};
 use gauntlet_pg::{Runner, SchemaError};
 
 fn migrations() -> Result<Runner, SchemaError> {
-    gauntlet_pg::migrations!("0001_attempts", "0002_artifact_budgets")
+    gauntlet_pg::migrations!("0001_attempts", "0002_artifact_budgets", "0003_generations")
 }
 
 /// Brings the schema `results` of the database to this program's version; returns how many migrations were applied.

@@ -1,7 +1,12 @@
-//! What a sealed generation says: exactly one outcome for every planned test (RN-5). Pure.
+//! What a sealed generation says: exactly one outcome for every planned test of the run (RN-5). Pure.
+//!
+//! A generation speaks for the whole run (A10): tests that it ran again ended as their attempts in it say, every other test
+//! as the generation before says. The generation whose attempts decide a test is its origin.
 
-use gauntlet_core::verdict::{AttemptOutcome, Counts, TestOutcome, digest, merge_attempts};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use gauntlet_core::verdict::{
+    AttemptOutcome, Counts, SkipReason, TestOutcome, digest, merge_attempts,
+};
+use std::collections::{BTreeSet, HashMap};
 
 /// One stored attempt, without its payload; in order of (ordinal, attempt).
 #[derive(Debug, Clone, Copy)]
@@ -13,85 +18,187 @@ pub(crate) struct StoredAttempt {
     pub(crate) shard_index: i32,
 }
 
-/// Why tests without a final attempt have none.
+/// How a generation ended, as far as attempts do not say it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ending {
+    pub(crate) generation: i32,
+    /// Tests of the run.
+    pub(crate) test_count: u32,
+    /// Tests of the generation; none when not known: then those that it finished.
+    pub(crate) planned: Option<BTreeSet<u32>>,
+    pub(crate) rest: Rest,
+}
+
+/// Why tests of a generation without a final attempt have none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Rest {
     /// The run was aborted: they are skipped.
     Aborted,
-    /// The run ended otherwise; these ordinals belong to shards whose infrastructure failed for good: they are errored.
-    /// All others were not run.
-    Failed(BTreeSet<u32>),
-    /// The generation was sealed before: as it was decided then.
-    Sealed {
-        /// Skipped then.
-        skipped: BTreeSet<u32>,
-        /// Errored then.
+    /// The run ended otherwise.
+    Ended {
+        /// Tests of shards whose infrastructure failed for good: they are errored.
         errored: BTreeSet<u32>,
+        /// Why the run was stopped, if it was: all others are skipped for it. Else they were not run.
+        stopped: Option<SkipReason>,
     },
 }
 
-/// The outcomes of a generation.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Sealed {
-    pub(crate) outcomes: Vec<(u32, TestOutcome, u32)>,
-    pub(crate) skipped: Vec<i32>,
-    pub(crate) errored: Vec<i32>,
-    pub(crate) not_run: Vec<i32>,
-    pub(crate) retry_count: u32,
-    pub(crate) failed_after_retry: u32,
-    /// Attempts stored under each shard.
-    pub(crate) row_counts: HashMap<i32, i32>,
+impl Rest {
+    fn outcome(&self, ordinal: u32) -> (TestOutcome, Option<SkipReason>) {
+        match self {
+            Self::Aborted => (TestOutcome::Skipped, Some(SkipReason::Aborted)),
+            Self::Ended { errored, .. } if errored.contains(&ordinal) => {
+                (TestOutcome::Errored, None)
+            }
+            Self::Ended { stopped: Some(reason), .. } => (TestOutcome::Skipped, Some(*reason)),
+            Self::Ended { stopped: None, .. } => (TestOutcome::NotRun, None),
+        }
+    }
 }
 
-impl Sealed {
-    /// Merges the attempts of `test_count` tests.
-    pub(crate) fn of(test_count: u32, attempts: &[StoredAttempt], rest: &Rest) -> Self {
-        let mut by_test: BTreeMap<u32, (Vec<AttemptOutcome>, bool)> = BTreeMap::new();
+/// How one test ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TestEnd {
+    pub(crate) outcome: TestOutcome,
+    /// Set when the outcome is SKIPPED.
+    pub(crate) skip_reason: Option<SkipReason>,
+    /// Attempts in its origin.
+    pub(crate) attempt_count: u32,
+    /// Generation that decided it.
+    pub(crate) origin: i32,
+}
+
+/// A seal as stored: what attempts do not say.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct StoredSeal {
+    pub(crate) generation: i32,
+    pub(crate) test_count: i32,
+    /// Tests whose outcome is not that of their attempts.
+    pub(crate) decided: HashMap<i32, (TestOutcome, Option<SkipReason>)>,
+    /// Origin of each test, by ordinal; empty means that all are of this generation.
+    pub(crate) origins: Vec<i32>,
+}
+
+impl StoredSeal {
+    /// Returns the generation that decided a test.
+    pub(crate) fn origin(&self, ordinal: i32) -> i32 {
+        let at = usize::try_from(ordinal).ok().and_then(|at| self.origins.get(at));
+        at.copied().unwrap_or(self.generation)
+    }
+
+    /// Returns how its tests ended, given their attempts in their origins.
+    pub(crate) fn tests(&self, deciding: &[StoredAttempt]) -> Vec<TestEnd> {
+        let mut tries = Tries::of(deciding);
+        let test = |ordinal: i32| {
+            let (outcomes, _) = tries.take(ordinal.unsigned_abs());
+            let decided = self.decided.get(&ordinal).copied();
+            let (outcome, skip_reason) = decided.unwrap_or_else(|| {
+                (merge_attempts(&outcomes).unwrap_or(TestOutcome::NotRun), None)
+            });
+            let attempt_count = u32::try_from(outcomes.len()).unwrap_or(u32::MAX);
+            TestEnd { outcome, skip_reason, attempt_count, origin: self.origin(ordinal) }
+        };
+        (0..self.test_count).map(test).collect()
+    }
+}
+
+/// Attempts by test.
+struct Tries(HashMap<u32, (Vec<AttemptOutcome>, bool)>);
+
+impl Tries {
+    fn of(attempts: &[StoredAttempt]) -> Self {
+        let mut by_test: HashMap<u32, (Vec<AttemptOutcome>, bool)> = HashMap::new();
         for attempt in attempts {
             let test = by_test.entry(attempt.ordinal).or_default();
             test.0.push(attempt.outcome);
             test.1 |= attempt.is_final;
         }
-        let mut sealed = Self::default();
-        for attempt in attempts {
-            *sealed.row_counts.entry(attempt.shard_index).or_default() += 1;
-        }
-        for ordinal in 0..test_count {
-            let (tries, is_final) = by_test.remove(&ordinal).unwrap_or_default();
-            let merged = merge_attempts(&tries).filter(|_| is_final);
-            let outcome = merged.unwrap_or_else(|| sealed.without_result(ordinal, rest));
-            let attempt_count = u32::try_from(tries.len()).unwrap_or(u32::MAX);
-            sealed.retry_count += attempt_count.saturating_sub(1);
-            if attempt_count > 1 && matches!(outcome, TestOutcome::Failed | TestOutcome::TimedOut) {
-                sealed.failed_after_retry += 1;
-            }
-            sealed.outcomes.push((ordinal, outcome, attempt_count));
-        }
-        sealed
+        Self(by_test)
     }
 
-    fn without_result(&mut self, ordinal: u32, rest: &Rest) -> TestOutcome {
-        let (list, outcome) = match rest {
-            Rest::Aborted => (&mut self.skipped, TestOutcome::Skipped),
-            Rest::Sealed { skipped, .. } if skipped.contains(&ordinal) => {
-                (&mut self.skipped, TestOutcome::Skipped)
+    /// Returns the outcomes of a test, first to last, and whether the last is final.
+    fn take(&mut self, ordinal: u32) -> (Vec<AttemptOutcome>, bool) {
+        self.0.remove(&ordinal).unwrap_or_default()
+    }
+}
+
+/// The outcomes of a run's tests at the end of a generation.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Sealed {
+    /// By ordinal.
+    pub(crate) tests: Vec<TestEnd>,
+    /// Attempts of this generation stored under each shard.
+    pub(crate) row_counts: HashMap<i32, i32>,
+}
+
+impl Sealed {
+    /// Merges the attempts of a generation with what the one before it said.
+    pub(crate) fn of(ending: &Ending, attempts: &[StoredAttempt], former: &[TestEnd]) -> Self {
+        let mut tries = Tries::of(attempts);
+        let tests = (0..ending.test_count).map(|ordinal| {
+            let (outcomes, is_final) = tries.take(ordinal);
+            if let Some(kept) = ending.kept(ordinal, is_final, former) {
+                return kept;
             }
-            Rest::Failed(errored) | Rest::Sealed { errored, .. } if errored.contains(&ordinal) => {
-                (&mut self.errored, TestOutcome::Errored)
-            }
-            Rest::Failed(_) | Rest::Sealed { .. } => (&mut self.not_run, TestOutcome::NotRun),
-        };
-        list.push(i32::try_from(ordinal).unwrap_or(i32::MAX));
-        outcome
+            let merged = merge_attempts(&outcomes).filter(|_| is_final);
+            let (outcome, skip_reason) =
+                merged.map_or_else(|| ending.rest.outcome(ordinal), |outcome| (outcome, None));
+            let attempt_count = u32::try_from(outcomes.len()).unwrap_or(u32::MAX);
+            TestEnd { outcome, skip_reason, attempt_count, origin: ending.generation }
+        });
+        Self { tests: tests.collect(), row_counts: row_counts(attempts) }
+    }
+
+    /// Returns what was sealed before; `attempts` are those of the generation.
+    pub(crate) fn again(tests: Vec<TestEnd>, attempts: &[StoredAttempt]) -> Self {
+        Self { tests, row_counts: row_counts(attempts) }
     }
 
     /// Returns how many tests ended how.
     pub(crate) fn counts(&self) -> Counts {
-        Counts::of(self.outcomes.iter().map(|(_, outcome, _)| *outcome))
+        Counts::of(self.tests.iter().map(|test| test.outcome))
     }
 
     /// Returns the digest of the outcomes (FN-2).
     pub(crate) fn digest(&self) -> String {
-        digest(self.outcomes.iter().copied())
+        digest((0..).zip(&self.tests).map(|(n, test)| (n, test.outcome, test.attempt_count)))
     }
+
+    /// Returns the gravest reason for which tests were left out.
+    pub(crate) fn skip_reason(&self) -> Option<SkipReason> {
+        self.tests.iter().filter_map(|test| test.skip_reason).max()
+    }
+
+    /// Returns attempts beyond the first of each test, summed.
+    pub(crate) fn retry_count(&self) -> u32 {
+        self.tests.iter().map(|test| test.attempt_count.saturating_sub(1)).sum()
+    }
+
+    /// Returns how many tests failed although they were retried.
+    pub(crate) fn failed_after_retry(&self) -> usize {
+        let failed =
+            |test: &&TestEnd| matches!(test.outcome, TestOutcome::Failed | TestOutcome::TimedOut);
+        self.tests.iter().filter(|test| test.attempt_count > 1).filter(failed).count()
+    }
+}
+
+impl Ending {
+    /// Returns what the generation before said of a test that this one does not decide.
+    fn kept(&self, ordinal: u32, is_final: bool, former: &[TestEnd]) -> Option<TestEnd> {
+        let former = former.get(usize::try_from(ordinal).ok()?).copied()?;
+        let keeps = match &self.planned {
+            Some(planned) => !planned.contains(&ordinal),
+            // A test that was not run before has no result to keep.
+            None => !is_final && former.outcome != TestOutcome::NotRun,
+        };
+        keeps.then_some(former)
+    }
+}
+
+fn row_counts(attempts: &[StoredAttempt]) -> HashMap<i32, i32> {
+    let mut counts = HashMap::new();
+    for attempt in attempts {
+        *counts.entry(attempt.shard_index).or_default() += 1;
+    }
+    counts
 }

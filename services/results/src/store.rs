@@ -4,6 +4,7 @@
 
 mod artifacts;
 mod ingest;
+mod outcomes;
 mod reads;
 mod seals;
 pub(crate) mod sql;

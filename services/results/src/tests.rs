@@ -1,7 +1,7 @@
 //! Promises of the store on a real Postgres.
 
 use crate::ingest::Ingest;
-use crate::seal::{Rest, Sealed};
+use crate::seal::{Ending, Rest, Sealed};
 use crate::store::{
     Done, Entered, Fence, KnownTest, NewAttempt, Page, PageRequest, Store, StoreError, sql,
 };
@@ -18,7 +18,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 mod batches;
+mod fail_fast;
 mod finalizer;
+mod generations;
 
 struct World {
     store: Store,
@@ -36,7 +38,8 @@ impl World {
     async fn with_lock_timeout(lock_timeout: Duration) -> Self {
         let schema = concat!(
             include_str!("../migrations/0001_attempts.sql"),
-            include_str!("../migrations/0002_artifact_budgets.sql")
+            include_str!("../migrations/0002_artifact_budgets.sql"),
+            include_str!("../migrations/0003_generations.sql")
         );
         let database = TestDatabase::create("results", schema, async |url: String| {
             crate::migrate(&url).await.map(|_| ()).map_err(anyhow::Error::from)
@@ -73,7 +76,8 @@ impl World {
 
     async fn seal_of(&self, run: RunId, count: u32, rest: &Rest) -> Result<Sealed, StoreError> {
         let judge = |_: &Sealed| Vec::new();
-        let sealed = self.store.seal_and_judge(run, 1, count, rest, (1, &judge)).await;
+        let ending = ending(1, count, rest);
+        let sealed = self.store.seal_and_judge(run, &ending, (1, &judge)).await;
         sealed.map(|sealed| sealed.expect("the newest finalizer"))
     }
 
@@ -85,10 +89,10 @@ impl World {
 
     /// Stores a verdict as a finalizer of an epoch; returns whether it could.
     async fn judge(&self, finalizer_epoch: i64) -> bool {
-        let rest = Rest::Failed(BTreeSet::new());
         let judge = |_: &Sealed| b"verdict".to_vec();
         let judge = (finalizer_epoch, &judge as &crate::store::Judge<'_>);
-        self.store.seal_and_judge(self.run_id, 1, 1, &rest, judge).await.unwrap().is_some()
+        let ending = ending(1, 1, &not_run());
+        self.store.seal_and_judge(self.run_id, &ending, judge).await.unwrap().is_some()
     }
 
     async fn report(&self, fence: Fence, attempts: &[NewAttempt]) -> Entered {
@@ -96,7 +100,11 @@ impl World {
     }
 
     async fn page(&self, after: i32, size: usize, bytes_max: i64) -> Page {
-        let page = PageRequest { run_id: self.run_id, generation: 1, after, size, bytes_max };
+        self.page_of(1, after, size, bytes_max).await
+    }
+
+    async fn page_of(&self, generation: i32, after: i32, size: usize, bytes_max: i64) -> Page {
+        let page = PageRequest { run_id: self.run_id, generation, after, size, bytes_max };
         self.store.list_results(page).await.unwrap()
     }
 
@@ -105,13 +113,22 @@ impl World {
         let mut after = -1;
         loop {
             let page = self.page(after, size, 1024 * 1024).await;
-            outcomes.extend(page.results.iter().map(|(_, outcome, _)| *outcome));
+            outcomes.extend(page.results.iter().map(|test| test.outcome));
             match page.results.last() {
-                Some((last, ..)) if page.more => after = *last,
+                Some(last) if page.more => after = last.ordinal,
                 _ => return outcomes,
             }
         }
     }
+}
+
+fn ending(generation: i32, test_count: u32, rest: &Rest) -> Ending {
+    Ending { generation, test_count, planned: None, rest: rest.clone() }
+}
+
+/// Tests without a result were not run.
+fn not_run() -> Rest {
+    Rest::Ended { errored: BTreeSet::new(), stopped: None }
 }
 
 fn attempt(ordinal: i32, attempt: i32, outcome: v1::AttemptOutcome, is_final: bool) -> NewAttempt {
@@ -160,13 +177,21 @@ async fn b1_b6_a_newer_epoch_shuts_the_older_out_and_finds_what_it_finished() {
     let old = world.fence(0, 3);
     let attempts = [attempt(0, 1, PASSED, true), attempt(1, 1, FAILED, false)];
     world.report(old, &attempts).await;
-    let opened = world.ingest.open(world.fence(0, 5), vec![2, 1, 0]).await.unwrap();
+    let opened = world.ingest.open(world.fence(0, 5), vec![2, 1, 0], 0).await.unwrap();
     let known = |ordinal, is_final| KnownTest { ordinal, attempt_count: 1, is_final };
     let tests = vec![known(0, true), known(1, false)];
-    assert_eq!(opened, Entered::Done(Done { stored_count: 0, acknowledged_count: 2, tests }));
+    assert_eq!(
+        opened,
+        Entered::Done(Done {
+            stored_count: 0,
+            acknowledged_count: 2,
+            tests,
+            stop_after_failures: None
+        })
+    );
     let late = world.report(old, &[attempt(2, 1, PASSED, true)]).await;
     assert_eq!(late, Entered::LeaseLost);
-    assert_eq!(world.ingest.open(old, vec![0]).await.unwrap(), Entered::LeaseLost);
+    assert_eq!(world.ingest.open(old, vec![0], 0).await.unwrap(), Entered::LeaseLost);
     assert_eq!(world.outcomes(10).await, [TestOutcome::Passed]);
 }
 
@@ -181,7 +206,7 @@ async fn rn5_once_sealed_every_planned_test_has_one_outcome_and_nothing_can_be_a
         attempt(2, 1, FAILED, false),
     ];
     world.report(fence, &attempts).await;
-    let rest = Rest::Failed(BTreeSet::from([2, 3]));
+    let rest = Rest::Ended { errored: BTreeSet::from([2, 3]), stopped: None };
     let sealed = world.seal(6, &rest).await.unwrap();
     let counts = sealed.counts();
     assert_eq!((counts.passed, counts.flaky, counts.errored, counts.not_run), (1, 1, 2, 2));
@@ -205,7 +230,7 @@ async fn c1_tests_of_an_aborted_run_without_a_result_are_skipped() {
     use TestOutcome::{Passed, Skipped};
     assert_eq!(world.outcomes(10).await, [Skipped, Passed, Skipped]);
     // A finalizer that comes late finds it so, and changes nothing.
-    let late = world.seal(3, &Rest::Failed(BTreeSet::new())).await.unwrap();
+    let late = world.seal(3, &not_run()).await.unwrap();
     assert_eq!((late.counts().skipped, late.counts().not_run), (2, 0));
     assert_eq!(world.outcomes(10).await, [Skipped, Passed, Skipped]);
 }
@@ -215,7 +240,7 @@ async fn a_seal_waits_for_a_report_in_flight_and_counts_it() {
     let world = World::start().await;
     // A report in flight: it holds the shared lock and has not committed.
     let client = world.hold("SELECT pg_advisory_lock_shared(7431, $1)", world.run_id).await;
-    let rest = Rest::Failed(BTreeSet::new());
+    let rest = not_run();
     let seal = world.seal(1, &rest);
     tokio::pin!(seal);
     let waiting = wait_until(Duration::from_secs(5), "a waiting seal", async || {
@@ -240,7 +265,7 @@ async fn rows_that_got_lost_are_missing_in_the_count() {
     let world = World::start().await;
     let attempts = [attempt(0, 1, PASSED, true), attempt(1, 1, PASSED, true)];
     world.report(world.fence(0, 1), &attempts).await;
-    let rest = Rest::Failed(BTreeSet::new());
+    let rest = not_run();
     assert_eq!(world.seal(2, &rest).await.unwrap().row_counts[&0], 2);
     let lose = "DELETE FROM attempts WHERE ordinal = 1";
     world.pool.read().query(lose, &[]).await.unwrap();
@@ -350,7 +375,7 @@ async fn a_page_reads_no_more_than_its_bytes_and_leaves_no_test_out() {
         let (mut pages, mut after) = (Vec::new(), -1);
         loop {
             let page = world.page(after, 3, 1_000).await;
-            let ordinals: Vec<i32> = page.results.iter().map(|(ordinal, ..)| *ordinal).collect();
+            let ordinals: Vec<i32> = page.results.iter().map(|test| test.ordinal).collect();
             after = *ordinals.last().expect("a page has a test");
             pages.push(ordinals);
             if !page.more {

@@ -36,7 +36,7 @@ pub(crate) fn grant_of(row: &Row) -> Result<Grant, StoreError> {
         options: Some(options),
         poisoned_ordinals: row.get("poisoned"),
         infra_attempt: row.get::<_, i32>("infra_attempts") + 1,
-        may_defer: false,
+        may_defer: row.get("may_defer"),
         traceparent: row.get("traceparent"),
     };
     Ok(Grant { session: SessionId(row.get("session_id")), run_id, shard_index, epoch, message })

@@ -103,7 +103,10 @@ async fn deferred_tests_go_on_as_a_new_shard_at_another_executor_when_there_is_o
     let run = mesh.trigger(3, v1::RunOptions::default()).await;
     let mut first = mesh.open_session(4).await;
     let grants = first.claim(5).await;
+    assert!(!grants[0].may_defer, "it is alone");
     let mut second = mesh.open_session(1).await;
+    let unnamed = first.renew(&[], &[]).await.unwrap().unnamed_grants;
+    assert!(unnamed[0].may_defer, "there is another one");
     let done = first.complete_deferring(&grants[0], CompletionKind::Done, &[2]).await;
     assert_eq!(done, CompletionResult::Counted);
     let again = first.complete_deferring(&grants[0], CompletionKind::Done, &[2]).await;
@@ -112,6 +115,7 @@ async fn deferred_tests_go_on_as_a_new_shard_at_another_executor_when_there_is_o
     assert!(first.claim(0).await.is_empty(), "not at the executor that deferred them");
     let deferred = second.claim(5).await;
     assert_eq!((deferred[0].shard_index, deferred[0].tests[0].ordinal), (1, 2));
+    assert!(deferred[0].may_defer);
     second.complete(&deferred[0], CompletionKind::Done).await;
     assert_eq!(mesh.run(&run.run_id).await.state(), RunState::Finalizing);
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 #[derive(Debug, Serialize)]
 pub(crate) struct Document<'a> {
     run_id: &'a str,
+    generation: i32,
     project: &'a str,
     state: &'static str,
     reason: Option<&'a str>,
@@ -62,13 +63,12 @@ impl<'a> Document<'a> {
     pub(crate) fn new(report: &'a Report) -> Self {
         let run = &report.run;
         let verdict = run.verdict.as_ref();
-        let reason = non_empty(&run.state_reason)
-            .or_else(|| verdict.and_then(|verdict| non_empty(&verdict.error)));
         Self {
             run_id: &run.run_id,
+            generation: run.generation,
             project: &run.project,
             state: names::state(run.state()),
-            reason,
+            reason: report.reason(),
             counts: Counts::from(&report.counts()),
             digest: verdict.and_then(|verdict| non_empty(&verdict.digest)),
             duration_ms: report.duration().map(millis),
@@ -136,6 +136,7 @@ impl<'a> Failure<'a> {
 #[derive(Debug, Serialize)]
 pub(crate) struct ListedRun<'a> {
     run_id: &'a str,
+    generation: i32,
     state: &'static str,
     project: &'a str,
     environment: Option<&'a str>,
@@ -154,6 +155,7 @@ impl<'a> ListedRun<'a> {
         let counts = run.verdict.as_ref().and_then(|verdict| verdict.counts.as_ref());
         Self {
             run_id: &run.run_id,
+            generation: run.generation,
             state: names::state(run.state()),
             project: &run.project,
             environment: non_empty(&run.environment),

@@ -79,9 +79,13 @@ fn headline(report: &Report) -> String {
         text.push_str(&format!(" in {:.1} s", duration.as_secs_f64()));
     }
     let shards = names::counted(run.shard_count, "shard");
-    text.push_str(&format!(" ({shards}, run {})", run.run_id));
-    if !run.state_reason.is_empty() {
-        text.push_str(&format!("\nreason: {}", run.state_reason));
+    let generation = match run.generation {
+        ..=1 => String::new(),
+        generation => format!(" generation {generation}"),
+    };
+    text.push_str(&format!(" ({shards}, run {}{generation})", run.run_id));
+    if let Some(reason) = report.reason() {
+        text.push_str(&format!("\nreason: {reason}"));
     }
     text
 }

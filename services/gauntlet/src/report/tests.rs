@@ -43,6 +43,7 @@ fn result(ordinal: i32, outcome: v1::TestOutcome, attempts: Vec<v1::Attempt>) ->
 
 fn run(state: v1::RunState) -> v1::Run {
     v1::Run {
+        generation: 1,
         run_id: "0190a0a0-0000-7000-8000-000000000001".to_owned(),
         project: "default".to_owned(),
         state: state as i32,

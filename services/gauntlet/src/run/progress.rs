@@ -16,7 +16,7 @@ const TICK: Duration = Duration::from_millis(120);
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     total: i32,
-    shown: i32,
+    shown: v1::OutcomeCounts,
     counts: v1::OutcomeCounts,
     last_line: Option<Instant>,
     waiting: String,
@@ -39,7 +39,7 @@ impl Progress {
         Self {
             bar,
             total: 0,
-            shown: 0,
+            shown: v1::OutcomeCounts::default(),
             counts: v1::OutcomeCounts::default(),
             last_line: None,
             waiting: String::new(),
@@ -106,8 +106,10 @@ impl Progress {
             return;
         }
         let due = self.last_line.is_none_or(|at| at.elapsed() >= LINE_INTERVAL);
-        if ended != self.shown && (due || last || ended == self.total) {
-            self.shown = ended;
+        // A retry has a result of every test from the start: there only what they are changes.
+        let complete = ended == self.total && names::ended(&self.shown) != ended;
+        if self.counts != self.shown && (due || last || complete) {
+            self.shown = self.counts;
             self.last_line = Some(Instant::now());
             output::note(&format!("{ended}/{} done: {}", self.total, names::counts(&self.counts)));
         }

@@ -15,7 +15,12 @@ pub(crate) async fn watch(run_id: &str, target: &TargetArgs) -> Result<Exit, Fai
     let print = |update: Update| match update {
         Update::Snapshot(run) => {
             state = run.state();
-            output::note(&format!("run {} is {}", run.run_id, names::state(state)));
+            let generation = run.generation;
+            output::note(&format!(
+                "run {} is {} in generation {generation}",
+                run.run_id,
+                names::state(state)
+            ));
         }
         Update::Event(event) => {
             if let Some(Event::Terminal(terminal)) = &event.event {
@@ -33,7 +38,7 @@ pub(crate) async fn watch(run_id: &str, target: &TargetArgs) -> Result<Exit, Fai
         Update::Lost(why) => output::note(&format!("connection lost ({why}), resuming")),
     };
     tokio::select! {
-        followed = follow(&mesh, run_id, print) => followed?,
+        followed = follow(&mesh, run_id, 0, print) => followed?,
         () = signals.draining() => return Ok(Exit::Code(EXIT_INFRASTRUCTURE)),
     }
     Ok(names::exit_of(state))
@@ -42,7 +47,11 @@ pub(crate) async fn watch(run_id: &str, target: &TargetArgs) -> Result<Exit, Fai
 fn line(event: &v1::RunEvent) -> String {
     let at = report::document::time(event.create_time.as_ref()).unwrap_or_default();
     let what = event.event.as_ref().map_or_else(|| "unknown event".to_owned(), describe);
-    format!("{:>4}  {at}  {what}", event.revision)
+    let generation = match event.generation {
+        ..=1 => String::new(),
+        generation => format!("  (generation {generation})"),
+    };
+    format!("{:>4}  {at}  {what}{generation}", event.revision)
 }
 
 fn describe(event: &Event) -> String {
@@ -71,7 +80,12 @@ fn describe(event: &Event) -> String {
             format!("shard {shard} lost on {executor}: {}{running}", event.reason)
         }
         Event::ShardDone(event) if event.failure_class.is_empty() => {
-            format!("shard {} done, {} open", event.shard_index, event.open_shard_count)
+            let deferred = match event.deferred_count {
+                ..=0 => String::new(),
+                count => format!(", {} deferred", names::counted(count, "test")),
+            };
+            let (shard, open) = (event.shard_index, event.open_shard_count);
+            format!("shard {shard} done{deferred}, {open} open")
         }
         Event::ShardDone(event) => {
             format!(

@@ -25,4 +25,5 @@ SET row_count = f.row_count + a.row_count, passed = f.passed + a.passed, flaky =
     failed = f.failed + a.failed, timed_out = f.timed_out + a.timed_out, errored = f.errored + a.errored
 FROM added AS a
 WHERE f.run_id = a.run_id AND f.generation = a.generation AND f.shard_index = a.shard_index
-RETURNING f.run_id, f.generation, f.shard_index, f.row_count, a.ordinals, a.attempts
+RETURNING f.run_id, f.generation, f.shard_index, f.row_count, f.stop_after_failures, a.failed + a.timed_out > 0 AS failing,
+          a.ordinals, a.attempts

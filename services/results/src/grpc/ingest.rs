@@ -25,7 +25,8 @@ impl IngestService for Handlers {
     ) -> Result<Response<v1::OpenShardResponse>, Status> {
         let request = request.into_inner();
         let fence = fence(request.shard).map_err(|v| invalid_fields(&v))?;
-        let opened = self.ingest.open(fence, request.ordinals).await;
+        let stop_after_failures = request.stop_after_failures.max(0);
+        let opened = self.ingest.open(fence, request.ordinals, stop_after_failures).await;
         let Done { acknowledged_count, tests, .. } = done(opened, &fence)?;
         let (ended, begun): (Vec<_>, Vec<_>) = tests.into_iter().partition(|test| test.is_final);
         let count = |test: KnownTest| v1::AttemptCount {
@@ -106,7 +107,11 @@ impl Handlers {
             return Err(limit("attempts", REPORT_BYTES_MAX, bytes));
         }
         let reported = self.ingest.report(fence, attempts).await;
-        let Done { stored_count, acknowledged_count, .. } = done(reported, &fence)?;
+        let Done { stored_count, acknowledged_count, stop_after_failures, .. } =
+            done(reported, &fence)?;
+        if let Some(failures_max) = stop_after_failures {
+            self.fail_fast.look(fence.run_id, fence.generation, failures_max);
+        }
         Ok(v1::ReportAttemptsResponse {
             sequence: request.sequence,
             already_recorded: stored_count == 0,

@@ -2,20 +2,24 @@
 
 use super::error::CallError;
 use super::{Handlers, artifacts, wire};
+use crate::progress::Progress;
 use crate::store::PageRequest;
 use gauntlet_core::RunId;
-use gauntlet_core::verdict::TestOutcome;
+use gauntlet_core::verdict::SkipReason;
 use gauntlet_proto::edge;
 use gauntlet_proto::v1::{self, results_service_server::ResultsService};
 use gauntlet_rpc::{draining, invalid_fields, status};
 use std::pin::Pin;
 use std::time::Duration;
 use tokio::sync::{broadcast, mpsc};
+use tokio::time::Instant;
 use tokio_stream::{Stream, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status};
 
 /// Shortest time between two progress messages: at most four a second.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
+/// A look at a large retry takes longer; watchers pause this many times as long as it took.
+const LOOK_SHARE: u32 = 10;
 /// How often progress is read when nobody announced a change.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// Bytes of attempts on one page; a page may end early.
@@ -91,21 +95,18 @@ impl Handlers {
         mut changes: broadcast::Receiver<RunId>,
         messages: mpsc::Sender<Result<v1::WatchProgressResponse, Status>>,
     ) {
+        let mut progress = Progress::new(self.store.clone(), run_id, generation);
         let mut last = None;
         loop {
-            let sealed = self.store.is_sealed(run_id, generation).await;
-            let counts = self.store.progress(run_id, generation).await;
-            let message = match (counts, sealed) {
-                (Ok(counts), Ok(sealed)) => Ok((counts, sealed)),
-                (Err(error), _) | (_, Err(error)) => Err(status(&CallError::Store(error))),
-            };
-            let (counts, sealed) = match message {
+            let began = Instant::now();
+            let (counts, sealed) = match progress.look().await {
                 Ok(found) => found,
-                Err(failed) => {
-                    let _ = messages.send(Err(failed)).await;
+                Err(error) => {
+                    let _ = messages.send(Err(status(&CallError::Store(error)))).await;
                     return;
                 }
             };
+            let pause_min = PROGRESS_INTERVAL.max(began.elapsed() * LOOK_SHARE);
             if sealed || last != Some(counts) {
                 last = Some(counts);
                 let counts = Some(wire::counts(&counts));
@@ -120,15 +121,15 @@ impl Handlers {
                     return;
                 }
                 () = messages.closed() => return,
-                () = pause(&mut changes, run_id) => {}
+                () = pause(pause_min, &mut changes, run_id) => {}
             }
         }
     }
 }
 
 /// Waits for the shortest interval, and then for a change or for the next look.
-async fn pause(changes: &mut broadcast::Receiver<RunId>, run_id: RunId) {
-    tokio::time::sleep(PROGRESS_INTERVAL).await;
+async fn pause(pause_min: Duration, changes: &mut broadcast::Receiver<RunId>, run_id: RunId) {
+    tokio::time::sleep(pause_min).await;
     let changed = async {
         loop {
             match changes.recv().await {
@@ -143,23 +144,18 @@ async fn pause(changes: &mut broadcast::Receiver<RunId>, run_id: RunId) {
 }
 
 fn response(page: crate::store::Page, filter: &str) -> v1::ListTestResultsResponse {
-    let last = page.results.last().filter(|_| page.more).map(|(ordinal, ..)| *ordinal);
-    let results = page.results.into_iter().map(|(ordinal, outcome, attempts)| v1::TestResult {
-        ordinal,
-        outcome: wire::outcome(outcome).into(),
-        skip_reason: skip_reason(outcome).to_owned(),
-        attempts,
+    let last = page.results.last().filter(|_| page.more).map(|test| test.ordinal);
+    let results = page.results.into_iter().map(|test| v1::TestResult {
+        ordinal: test.ordinal,
+        outcome: wire::outcome(test.outcome).into(),
+        skip_reason: test.skip_reason.map(SkipReason::name).unwrap_or_default().to_owned(),
+        attempts: test.attempts,
     });
     v1::ListTestResultsResponse {
         results: results.collect(),
         next_page_token: last.map(|ordinal| format!("{filter}.{ordinal}")).unwrap_or_default(),
         sealed: page.sealed,
     }
-}
-
-/// Only an abort skips tests in this version.
-fn skip_reason(outcome: TestOutcome) -> &'static str {
-    if outcome == TestOutcome::Skipped { "ABORTED" } else { "" }
 }
 
 /// Returns the ordinal that a page starts after. A token is `<run>.<generation>.<ordinal>`: opaque to clients by contract,

@@ -43,6 +43,8 @@ pub(crate) struct Entry {
     pub(crate) fence: Fence,
     pub(crate) attempts: Vec<NewAttempt>,
     pub(crate) ordinals: Vec<i32>,
+    /// Failed tests that end the run, as its options say; 0 when they do not, or were told before.
+    pub(crate) stop_after_failures: i32,
 }
 
 /// How far one test is.
@@ -62,6 +64,8 @@ pub(crate) struct Done {
     pub(crate) acknowledged_count: i32,
     /// Those of the tests asked for that have attempts, ascending.
     pub(crate) tests: Vec<KnownTest>,
+    /// Failed tests that end the run, when the shard has new ones.
+    pub(crate) stop_after_failures: Option<i32>,
 }
 
 /// What an entry came to.
@@ -94,6 +98,7 @@ struct Enter<'a> {
 struct Held {
     epoch: i64,
     row_count: i32,
+    stop_after_failures: Option<i32>,
 }
 
 impl Transaction for Enter<'_> {
@@ -119,6 +124,7 @@ impl Transaction for Enter<'_> {
                     stored_count: entry.keys().filter(|key| new.remove(key)).count(),
                     acknowledged_count: held.row_count,
                     tests: entry.known_among(&known),
+                    stop_after_failures: held.stop_after_failures,
                 })),
                 _ => Some(refusal(tx, &entry.fence).await?),
             });
@@ -148,22 +154,26 @@ impl Enter<'_> {
         tx: &Tx<'_>,
         locked: &BTreeSet<i32>,
     ) -> Result<HashMap<ShardKey, Held>, StoreError> {
-        let mut wanted: BTreeMap<ShardKey, i64> = BTreeMap::new();
-        for Entry { fence, .. } in self.entries {
+        let mut wanted: BTreeMap<ShardKey, (i64, i32)> = BTreeMap::new();
+        for Entry { fence, stop_after_failures, .. } in self.entries {
             if locked.contains(&lock_key(fence.run_id)) {
-                let epoch = wanted.entry(fence.shard()).or_insert(fence.epoch);
+                let (epoch, failures) = wanted.entry(fence.shard()).or_default();
                 *epoch = fence.epoch.max(*epoch);
+                *failures = *stop_after_failures.max(failures);
             }
         }
         let runs: Vec<_> = wanted.keys().map(|shard| shard.0.0).collect();
         let generations: Vec<i32> = wanted.keys().map(|shard| shard.1).collect();
         let indexes: Vec<i32> = wanted.keys().map(|shard| shard.2).collect();
-        let epochs: Vec<i64> = wanted.values().copied().collect();
-        let raised = tx.query(sql::FENCES_RAISE, &[&runs, &generations, &indexes, &epochs]).await?;
+        let (epochs, failures): (Vec<i64>, Vec<i32>) = wanted.values().copied().unzip();
+        let params: [&(dyn gauntlet_pg::ToSql + Sync); 5] =
+            [&runs, &generations, &indexes, &epochs, &failures];
+        let raised = tx.query(sql::FENCES_RAISE, &params).await?;
         let held = raised.iter().map(|row| {
             let shard = shard_of(row);
-            let epoch = wanted.get(&shard).copied().unwrap_or(0);
-            (shard, Held { epoch, row_count: row.get("row_count") })
+            let epoch = wanted.get(&shard).map_or(0, |wanted| wanted.0);
+            let row_count = row.get("row_count");
+            (shard, Held { epoch, row_count, stop_after_failures: None })
         });
         Ok(held.collect())
     }
@@ -235,6 +245,8 @@ async fn store(
         let shard = shard_of(&row);
         if let Some(held) = held.get_mut(&shard) {
             held.row_count = row.get("row_count");
+            let limit: i32 = row.get("stop_after_failures");
+            held.stop_after_failures = Some(limit).filter(|limit| *limit > 0 && row.get("failing"));
         }
         let (ordinals, attempts) =
             (row.get::<_, Vec<i32>>("ordinals"), row.get::<_, Vec<i32>>("attempts"));

@@ -1,12 +1,14 @@
 //! Reads: pages of results, progress. Single statements, no locks. A page weighs its tests before it reads them.
 
+use super::outcomes::attempts_of;
 use super::{Store, StoreError, signed, sql};
+use crate::seal::{Ending, Rest, Sealed, StoredAttempt, StoredSeal, TestEnd};
 use gauntlet_core::RunId;
-use gauntlet_core::verdict::{AttemptOutcome, Counts, TestOutcome, merge_attempts};
+use gauntlet_core::verdict::{AttemptOutcome, Counts, SkipReason, TestOutcome, merge_attempts};
 use gauntlet_pg::Row;
 use gauntlet_proto::v1;
 use prost::Message as _;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// What is read.
 #[derive(Debug, Clone, Copy)]
@@ -22,31 +24,25 @@ pub(crate) struct PageRequest {
 
 /// A page of results, ascending.
 pub(crate) struct Page {
-    pub(crate) results: Vec<(i32, TestOutcome, Vec<v1::Attempt>)>,
+    pub(crate) results: Vec<PageTest>,
     pub(crate) more: bool,
     pub(crate) sealed: bool,
 }
 
-/// A seal as stored.
-struct SealRow {
-    test_count: i32,
-    skipped: HashSet<i32>,
-    errored: HashSet<i32>,
-    not_run: HashSet<i32>,
+/// A test on a page.
+pub(crate) struct PageTest {
+    pub(crate) ordinal: i32,
+    pub(crate) outcome: TestOutcome,
+    pub(crate) skip_reason: Option<SkipReason>,
+    /// Those that decided it, first to last.
+    pub(crate) attempts: Vec<v1::Attempt>,
 }
 
-impl SealRow {
-    fn outcome(&self, ordinal: i32) -> Option<TestOutcome> {
-        if self.skipped.contains(&ordinal) {
-            Some(TestOutcome::Skipped)
-        } else if self.errored.contains(&ordinal) {
-            Some(TestOutcome::Errored)
-        } else if self.not_run.contains(&ordinal) {
-            Some(TestOutcome::NotRun)
-        } else {
-            None
-        }
-    }
+/// Where the tests of a page come from.
+struct Merged {
+    /// The generation's seal, or while it is open that of the one before.
+    seal: StoredSeal,
+    sealed: bool,
 }
 
 impl Store {
@@ -54,21 +50,6 @@ impl Store {
     pub(crate) async fn latest_generation(&self, run_id: RunId) -> Result<i32, StoreError> {
         let row = self.pool.read().query_one(sql::FENCES_LATEST_GENERATION, &[&run_id.0]).await?;
         Ok(row.get::<_, Option<i32>>("generation").unwrap_or(1))
-    }
-
-    async fn find_seal(
-        &self,
-        run_id: RunId,
-        generation: i32,
-    ) -> Result<Option<SealRow>, StoreError> {
-        let row = self.pool.read().query_opt(sql::SEALS_FIND, &[&run_id.0, &generation]).await?;
-        let set = |row: &Row, column| row.get::<_, Vec<i32>>(column).into_iter().collect();
-        Ok(row.map(|row| SealRow {
-            test_count: row.get("test_count"),
-            skipped: set(&row, "skipped"),
-            errored: set(&row, "errored"),
-            not_run: set(&row, "not_run"),
-        }))
     }
 
     /// Returns whether a generation is sealed.
@@ -80,10 +61,24 @@ impl Store {
         Ok(self.find_seal(run_id, generation).await?.is_some())
     }
 
-    /// Returns a page: of tests with a final result while the generation is open, of all once it is sealed.
+    /// Returns how many tests of a generation have failed or timed out.
+    pub(crate) async fn count_failures(
+        &self,
+        run_id: RunId,
+        generation: i32,
+    ) -> Result<i32, StoreError> {
+        let key: [&(dyn gauntlet_pg::ToSql + Sync); 2] = [&run_id.0, &generation];
+        Ok(self.pool.read().query_one(sql::FENCES_FAILURES, &key).await?.get("failures"))
+    }
+
+    /// Returns a page: of tests with a final result while the first generation is open, of all once one is sealed. While a
+    /// later one is open, what it finished stands in the place of what the one before said.
     pub(crate) async fn list_results(&self, page: PageRequest) -> Result<Page, StoreError> {
-        match self.find_seal(page.run_id, page.generation).await? {
-            Some(seal) => self.sealed_page(page, &seal).await,
+        if let Some(seal) = self.find_seal(page.run_id, page.generation).await? {
+            return self.merged_page(page, &Merged { seal, sealed: true }).await;
+        }
+        match self.find_seal(page.run_id, page.generation - 1).await? {
+            Some(seal) => self.merged_page(page, &Merged { seal, sealed: false }).await,
             None => self.open_page(page).await,
         }
     }
@@ -94,43 +89,94 @@ impl Store {
             [&page.run_id.0, &page.generation, &page.after, &limit];
         let sizes = self.pool.read().query(sql::ATTEMPTS_SIZES_OF_PAGE, &params).await?;
         let (fitting, cut) = fitting(&sizes, page);
-        let mut tests = self.attempts_of(page, &fitting).await?;
+        let generations = vec![page.generation; fitting.len()];
+        let mut tests = self.attempts_of(page.run_id, &generations, &fitting).await?;
         let results = fitting.into_iter().map(|ordinal| {
             let attempts = tests.remove(&ordinal).unwrap_or_default();
             // The page holds tests with a final attempt only, so there is an outcome.
-            (ordinal, merged(&attempts).unwrap_or(TestOutcome::NotRun), attempts)
+            let outcome = merged(&attempts).unwrap_or(TestOutcome::NotRun);
+            PageTest { ordinal, outcome, skip_reason: None, attempts }
         });
         Ok(Page { results: results.collect(), more: cut, sealed: false })
     }
 
     async fn attempts_of(
         &self,
-        page: PageRequest,
+        run_id: RunId,
+        generations: &[i32],
         ordinals: &[i32],
     ) -> Result<BTreeMap<i32, Vec<v1::Attempt>>, StoreError> {
-        let params: [&(dyn gauntlet_pg::ToSql + Sync); 3] =
-            [&page.run_id.0, &page.generation, &ordinals];
+        let params: [&(dyn gauntlet_pg::ToSql + Sync); 3] = [&run_id.0, &generations, &ordinals];
         by_test(&self.pool.read().query(sql::ATTEMPTS_OF_TESTS, &params).await?)
     }
 
-    async fn sealed_page(&self, page: PageRequest, seal: &SealRow) -> Result<Page, StoreError> {
+    async fn merged_page(&self, page: PageRequest, merged: &Merged) -> Result<Page, StoreError> {
+        let Merged { seal, sealed } = merged;
         let size = signed(u32::try_from(page.size).unwrap_or(u32::MAX));
         let end = page.after.saturating_add(size).min(seal.test_count - 1);
-        let params: [&(dyn gauntlet_pg::ToSql + Sync); 4] =
-            [&page.run_id.0, &page.generation, &page.after, &end];
-        let sizes = self.pool.read().query(sql::ATTEMPTS_SIZES_OF_RANGE, &params).await?;
+        let newer = if *sealed { HashSet::new() } else { self.ended_in(page, end).await? };
+        let origin = |ordinal: &i32| match newer.contains(ordinal) {
+            true => page.generation,
+            false => seal.origin(*ordinal),
+        };
+        let ordinals: Vec<i32> = (page.after + 1..=end).collect();
+        let origins: Vec<i32> = ordinals.iter().map(origin).collect();
+        let params: [&(dyn gauntlet_pg::ToSql + Sync); 3] = [&page.run_id.0, &origins, &ordinals];
+        let sizes = self.pool.read().query(sql::ATTEMPTS_SIZES_OF_TESTS, &params).await?;
         // What does not fit begins the next page; tests without attempts weigh nothing.
         let (fitting, cut) = fitting(&sizes, page);
         let last = fitting.last().copied().filter(|_| cut).unwrap_or(end);
-        let mut tests = self.attempts_of(page, &fitting).await?;
+        let origins: Vec<i32> = fitting.iter().map(origin).collect();
+        let mut tests = self.attempts_of(page.run_id, &origins, &fitting).await?;
         let results = (page.after + 1..=last).map(|ordinal| {
             let attempts = tests.remove(&ordinal).unwrap_or_default();
-            let outcome = seal.outcome(ordinal).or_else(|| merged(&attempts));
-            (ordinal, outcome.unwrap_or(TestOutcome::NotRun), attempts)
+            let decided = seal.decided.get(&ordinal).filter(|_| !newer.contains(&ordinal));
+            let (outcome, skip_reason) = decided
+                .copied()
+                .unwrap_or_else(|| (self::merged(&attempts).unwrap_or(TestOutcome::NotRun), None));
+            PageTest { ordinal, outcome, skip_reason, attempts }
         });
-        Ok(Page { results: results.collect(), more: last < seal.test_count - 1, sealed: true })
+        Ok(Page { results: results.collect(), more: last < seal.test_count - 1, sealed: *sealed })
     }
-    /// Returns how many tests have ended how so far.
+
+    /// Returns the tests of a page, up to `end`, that have a final result in its generation.
+    async fn ended_in(&self, page: PageRequest, end: i32) -> Result<HashSet<i32>, StoreError> {
+        let PageRequest { run_id, generation, after, .. } = page;
+        let attempts = self.list_outcomes(run_id, generation, after, end).await?;
+        let last = attempts.iter().filter(|attempt| attempt.is_final);
+        Ok(last.map(|attempt| signed(attempt.ordinal)).collect())
+    }
+
+    /// Returns the attempts of a generation for the ordinals after one and up to another, without payloads.
+    async fn list_outcomes(
+        &self,
+        run_id: RunId,
+        generation: i32,
+        after: i32,
+        end: i32,
+    ) -> Result<Vec<StoredAttempt>, StoreError> {
+        let params: [&(dyn gauntlet_pg::ToSql + Sync); 4] = [&run_id.0, &generation, &after, &end];
+        attempts_of(&self.pool.read().query(sql::ATTEMPTS_OUTCOMES_OF_RANGE, &params).await?)
+    }
+
+    /// Returns how the whole run stands while a later generation is open, given what the one before said.
+    pub(crate) async fn merged_progress(
+        &self,
+        run_id: RunId,
+        generation: i32,
+        former: &[TestEnd],
+    ) -> Result<Counts, StoreError> {
+        let attempts = self.list_outcomes(run_id, generation, -1, i32::MAX).await?;
+        let ending = Ending {
+            generation,
+            test_count: u32::try_from(former.len()).unwrap_or(u32::MAX),
+            planned: None,
+            rest: Rest::Ended { errored: BTreeSet::new(), stopped: None },
+        };
+        Ok(Sealed::of(&ending, &attempts, former).counts())
+    }
+
+    /// Returns how many tests of a generation have ended how so far.
     pub(crate) async fn progress(
         &self,
         run_id: RunId,

@@ -3,10 +3,11 @@
 //! Lock order: the run's advisory lock, exclusive: it waits for reports in flight, and no later one can slip in. A crash
 //! before the commit seals nothing; a repeat finds the same rows and writes the same.
 
+use super::outcomes::{attempts_of, seal_of};
 use super::{Store, StoreError, lock_key, signed, sql};
-use crate::seal::{Rest, Sealed, StoredAttempt};
+use crate::seal::{Ending, Sealed, StoredSeal, TestEnd};
 use gauntlet_core::RunId;
-use gauntlet_core::verdict::AttemptOutcome;
+use gauntlet_core::verdict::TestOutcome;
 use gauntlet_feed::Cursor;
 use gauntlet_pg::{Row, Transaction, Tx};
 use uuid::Uuid;
@@ -25,9 +26,7 @@ pub(crate) type Judge<'a> = dyn Fn(&Sealed) -> Vec<u8> + Send + Sync + 'a;
 
 struct Seal<'a> {
     run_id: RunId,
-    generation: i32,
-    test_count: u32,
-    rest: &'a Rest,
+    ending: &'a Ending,
     with: With<'a>,
 }
 
@@ -44,7 +43,7 @@ impl Transaction for Seal<'_> {
             With::Verdict { finalizer_epoch, judge } => {
                 let verdict = judge(&sealed);
                 let params: [&(dyn gauntlet_pg::ToSql + Sync); 4] =
-                    [&self.run_id.0, &self.generation, &finalizer_epoch, &verdict];
+                    [&self.run_id.0, &self.ending.generation, &finalizer_epoch, &verdict];
                 tx.query_opt(sql::VERDICTS_STORE, &params).await?.is_some()
             }
             With::Cursor(Cursor { lane, feed_id, position }) => {
@@ -59,47 +58,68 @@ impl Transaction for Seal<'_> {
 impl Seal<'_> {
     /// A later statement than the lock: it sees every report that was waited for.
     async fn seal(&self, tx: &Tx<'_>) -> Result<Sealed, StoreError> {
-        let key: [&(dyn gauntlet_pg::ToSql + Sync); 2] = [&self.run_id.0, &self.generation];
-        let rows = tx.query(sql::ATTEMPTS_OUTCOMES, &key).await?;
-        let attempts = rows.iter().map(attempt_of).collect::<Result<Vec<_>, _>>()?;
-        let sealed = Sealed::of(self.test_count, &attempts, self.rest);
-        let test_count = signed(self.test_count);
-        let (skipped, errored, not_run) = (&sealed.skipped, &sealed.errored, &sealed.not_run);
-        let params: [&(dyn gauntlet_pg::ToSql + Sync); 6] =
-            [key[0], key[1], &test_count, skipped, errored, not_run];
-        if tx.query_opt(sql::SEALS_INSERT, &params).await?.is_some() {
+        let generation = self.ending.generation;
+        let rows = tx.query(sql::ATTEMPTS_OUTCOMES, &[&self.run_id.0, &generation]).await?;
+        let attempts = attempts_of(&rows)?;
+        let former = match generation {
+            ..=1 => Vec::new(),
+            _ => match self.find(tx, generation - 1).await? {
+                Some(seal) => self.tests(tx, &seal).await?,
+                None => Vec::new(),
+            },
+        };
+        let sealed = Sealed::of(self.ending, &attempts, &former);
+        if self.insert(tx, &sealed).await? {
             return Ok(sealed);
         }
         // The first seal stands: a late finalizer must not turn what an abort skipped into something else.
-        let earlier = tx.query_one(sql::SEALS_FIND, &key).await?;
-        Ok(Sealed::of(self.test_count, &attempts, &rest_of(&earlier)))
+        let earlier = self.find(tx, generation).await?;
+        let earlier =
+            earlier.ok_or(StoreError::Inconsistent { table: "seals", column: "run_id" })?;
+        Ok(Sealed::again(self.tests(tx, &earlier).await?, &attempts))
     }
-}
 
-/// Returns how an earlier seal disposed of tests without a final attempt.
-fn rest_of(row: &Row) -> Rest {
-    let set = |column| {
-        let ordinals: Vec<i32> = row.get(column);
-        ordinals.into_iter().map(i32::unsigned_abs).collect()
-    };
-    Rest::Sealed { skipped: set("skipped"), errored: set("errored") }
-}
+    async fn find(&self, tx: &Tx<'_>, generation: i32) -> Result<Option<StoredSeal>, StoreError> {
+        let row = tx.query_opt(sql::SEALS_FIND, &[&self.run_id.0, &generation]).await?;
+        row.as_ref().map(seal_of).transpose()
+    }
 
-fn attempt_of(row: &Row) -> Result<StoredAttempt, StoreError> {
-    let outcome = match row.get::<_, i16>("outcome") {
-        1 => AttemptOutcome::Passed,
-        2 => AttemptOutcome::Failed,
-        3 => AttemptOutcome::TimedOut,
-        4 => AttemptOutcome::Errored,
-        _ => return Err(StoreError::Inconsistent { table: "attempts", column: "outcome" }),
-    };
-    let ordinal = row.get::<_, i32>("ordinal").unsigned_abs();
-    Ok(StoredAttempt {
-        ordinal,
-        outcome,
-        is_final: row.get("final"),
-        shard_index: row.get("shard_index"),
-    })
+    async fn tests(&self, tx: &Tx<'_>, seal: &StoredSeal) -> Result<Vec<TestEnd>, StoreError> {
+        let rows = if seal.origins.is_empty() {
+            tx.query(sql::ATTEMPTS_OUTCOMES, &[&self.run_id.0, &seal.generation]).await?
+        } else {
+            tx.query(sql::ATTEMPTS_DECIDING, &[&self.run_id.0, &seal.origins]).await?
+        };
+        Ok(seal.tests(&attempts_of(&rows)?))
+    }
+
+    /// Returns whether this is the first seal.
+    async fn insert(&self, tx: &Tx<'_>, sealed: &Sealed) -> Result<bool, StoreError> {
+        let Ending { generation, test_count, .. } = *self.ending;
+        let of = |outcome| -> Vec<i32> {
+            let tests = (0..).zip(&sealed.tests).filter(|(_, test)| test.outcome == outcome);
+            tests.map(|(ordinal, _)| ordinal).collect()
+        };
+        let skip_reasons = sealed.tests.iter().filter_map(|test| test.skip_reason);
+        let skip_reasons: Vec<i16> = skip_reasons.map(super::outcomes::skip_number).collect();
+        let mut origins: Vec<i32> = sealed.tests.iter().map(|test| test.origin).collect();
+        if origins.iter().all(|origin| *origin == generation) {
+            origins.clear();
+        }
+        let (skipped, errored) = (of(TestOutcome::Skipped), of(TestOutcome::Errored));
+        let (not_run, test_count) = (of(TestOutcome::NotRun), signed(test_count));
+        let params: [&(dyn gauntlet_pg::ToSql + Sync); 8] = [
+            &self.run_id.0,
+            &generation,
+            &test_count,
+            &skipped,
+            &skip_reasons,
+            &errored,
+            &not_run,
+            &origins,
+        ];
+        Ok(tx.query_opt(sql::SEALS_INSERT, &params).await?.is_some())
+    }
 }
 
 impl Store {
@@ -108,14 +128,11 @@ impl Store {
     pub(crate) async fn seal_and_judge(
         &self,
         run_id: RunId,
-        generation: i32,
-        test_count: u32,
-        rest: &Rest,
+        ending: &Ending,
         (finalizer_epoch, judge): (i64, &Judge<'_>),
     ) -> Result<Option<Sealed>, StoreError> {
         let with = With::Verdict { finalizer_epoch, judge };
-        let seal = Seal { run_id, generation, test_count, rest, with };
-        let sealed = self.pool.transact(&seal).await?;
+        let sealed = self.pool.transact(&Seal { run_id, ending, with }).await?;
         self.changed(run_id);
         Ok(sealed)
     }
@@ -124,13 +141,10 @@ impl Store {
     pub(crate) async fn seal_at(
         &self,
         run_id: RunId,
-        generation: i32,
-        test_count: u32,
-        rest: &Rest,
+        ending: &Ending,
         cursor: Cursor,
     ) -> Result<(), StoreError> {
-        let with = With::Cursor(cursor);
-        self.pool.transact(&Seal { run_id, generation, test_count, rest, with }).await?;
+        self.pool.transact(&Seal { run_id, ending, with: With::Cursor(cursor) }).await?;
         self.changed(run_id);
         Ok(())
     }

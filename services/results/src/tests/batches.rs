@@ -1,11 +1,9 @@
 //! Promises of the group commit: neighbours in a batch do not harm each other.
 
-use super::{FAILED, PASSED, World, attempt};
-use crate::seal::Rest;
+use super::{FAILED, PASSED, World, attempt, not_run};
 use crate::store::{Done, Entered, Entry, Fence, NewAttempt};
 use gauntlet_core::RunId;
 use gauntlet_runtime::ids;
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 const WITHIN: Duration = Duration::from_secs(10);
@@ -15,11 +13,16 @@ fn of_run(run_id: RunId, shard_index: i32, epoch: i64) -> Fence {
 }
 
 fn entry(fence: Fence, attempts: &[NewAttempt]) -> Entry {
-    Entry { fence, attempts: attempts.to_vec(), ordinals: Vec::new() }
+    Entry { fence, attempts: attempts.to_vec(), ordinals: Vec::new(), stop_after_failures: 0 }
 }
 
 fn done(stored_count: usize, acknowledged_count: i32) -> Entered {
-    Entered::Done(Done { stored_count, acknowledged_count, tests: Vec::new() })
+    Entered::Done(Done {
+        stored_count,
+        acknowledged_count,
+        tests: Vec::new(),
+        stop_after_failures: None,
+    })
 }
 
 #[tokio::test]
@@ -27,7 +30,7 @@ async fn sh3_entries_of_one_batch_are_judged_each_for_itself_and_what_is_twice_c
     let world = World::start().await;
     let (other, sealed) = (RunId(ids::v7()), RunId(ids::v7()));
     world.report(of_run(other, 0, 7), &[attempt(0, 1, PASSED, true)]).await;
-    world.seal_of(sealed, 1, &Rest::Failed(BTreeSet::new())).await.unwrap();
+    world.seal_of(sealed, 1, &not_run()).await.unwrap();
     let first = [attempt(0, 1, FAILED, false), attempt(0, 2, PASSED, true)];
     let batch = [
         entry(world.fence(0, 1), &first),

@@ -1,7 +1,10 @@
 //! Promises of the finalizer, against a scheduler that does what a test tells it.
 
-use super::{PASSED, World, attempt};
+use super::{FAILED, PASSED, World, attempt};
 use crate::finalize::Finalizer;
+use crate::seal::Rest;
+use crate::store::Fence;
+use gauntlet_core::verdict::{SkipReason, TestOutcome};
 use gauntlet_core::{ReplicaId, RunId};
 use gauntlet_proto::edge;
 use gauntlet_proto::v1::finalization_service_server::{
@@ -34,23 +37,24 @@ impl ToStatus for Scripted {
 }
 
 #[derive(Debug, Default)]
-struct State {
+pub(super) struct State {
     // --- what to do
     claimable: VecDeque<v1::FinalizationClaim>,
     lost: Vec<String>,
     close_answers: VecDeque<Reason>,
+    pub(super) stop_answers: VecDeque<Reason>,
     // --- what was seen
     asked: Vec<i32>,
     renewals: Vec<usize>,
     closes: Vec<v1::CloseRunRequest>,
-    stops: usize,
+    pub(super) stops: Vec<v1::StopRunRequest>,
 }
 
 #[derive(Clone, Default)]
-struct Scheduler {
+pub(super) struct Scheduler {
     state: Arc<Mutex<State>>,
     offered: Arc<Notify>,
-    lifecycle: Lifecycle,
+    pub(super) lifecycle: Lifecycle,
 }
 
 #[tonic::async_trait]
@@ -89,9 +93,13 @@ impl FinalizationService for Scheduler {
 
     async fn stop_run(
         &self,
-        _request: Request<v1::StopRunRequest>,
+        request: Request<v1::StopRunRequest>,
     ) -> Result<Response<v1::StopRunResponse>, Status> {
-        self.state.lock().unwrap().stops += 1;
+        let mut state = self.state.lock().unwrap();
+        if let Some(reason) = state.stop_answers.pop_front() {
+            return Err(gauntlet_rpc::status(&Scripted(reason)));
+        }
+        state.stops.push(request.into_inner());
         Ok(Response::new(v1::StopRunResponse { stopped: true }))
     }
 
@@ -115,7 +123,7 @@ impl FinalizationService for Scheduler {
 
 impl Scheduler {
     /// Serves on an address and returns it; port 0 takes a free one.
-    fn serve(&self, addr: &str) -> String {
+    pub(super) fn serve(&self, addr: &str) -> String {
         let mut routes = tonic::service::Routes::builder();
         routes.add_service(limited!(FinalizationServiceServer::new(self.clone())));
         let bound = Server::new(routes.routes()).bind(addr.parse().unwrap()).unwrap();
@@ -124,11 +132,11 @@ impl Scheduler {
         addr
     }
 
-    fn see<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
+    pub(super) fn see<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
         look(&mut self.state.lock().unwrap())
     }
 
-    async fn until(&self, what: &str, condition: impl Fn(&State) -> bool) {
+    pub(super) async fn until(&self, what: &str, condition: impl Fn(&State) -> bool) {
         wait_until(WITHIN, what, async || {
             let state = self.state.lock().unwrap();
             if condition(&state) { Ok(()) } else { Err(format!("{state:?}")) }
@@ -258,6 +266,47 @@ async fn c1_a_run_that_ended_otherwise_is_no_failure_and_its_verdict_is_frozen()
     stage.stop().await;
     assert_eq!(stage.closes_of(stage.world.run_id), []);
     assert_eq!(stage.world.closed_count().await, 1);
+}
+
+#[tokio::test]
+async fn a_stopped_run_is_failed_with_the_reason_and_shows_what_was_skipped_for_it() {
+    let stage = Stage::start().await;
+    stage.world.report(stage.world.fence(0, 1), &[attempt(0, 1, PASSED, true)]).await;
+    let stopped = v1::FinalizationClaim {
+        test_count: 2,
+        stop_reason: v1::StopReason::Deadline.into(),
+        ..Stage::claim(stage.world.run_id, 1)
+    };
+    stage.offer([stopped]);
+    stage.scheduler.until("the close", |s| s.closes.len() == 1).await;
+    stage.stop().await;
+    let verdict = stage.scheduler.see(|s| s.closes[0].verdict.clone().unwrap());
+    assert_eq!((verdict.state(), verdict.error.as_str()), (v1::RunState::Failed, "DEADLINE"));
+    let page = stage.world.page(-1, 10, 1024).await;
+    let shown: Vec<_> = page.results.iter().map(|t| (t.outcome, t.skip_reason)).collect();
+    let skipped = (TestOutcome::Skipped, Some(SkipReason::Deadline));
+    assert_eq!(shown, [(TestOutcome::Passed, None), skipped]);
+}
+
+#[tokio::test]
+async fn a10_a_retry_is_judged_over_all_tests_once_the_generation_before_is_sealed() {
+    let stage = Stage::start().await;
+    let run_id = stage.world.run_id;
+    stage.world.report(stage.world.fence(0, 1), &[attempt(1, 1, FAILED, true)]).await;
+    let again = Fence { run_id, generation: 2, shard_index: 1, epoch: 1 };
+    stage.world.report(again, &[attempt(0, 1, PASSED, true)]).await;
+    let shards = vec![v1::ShardSummary { shard_index: 1, ordinals: vec![0], ..Default::default() }];
+    let claim = Stage::claim(run_id, 0);
+    stage.offer([v1::FinalizationClaim { generation: 2, test_count: 2, shards, ..claim }]);
+    // The abort of the first generation is still on its way.
+    stage.scheduler.until("renewals while it waits", |s| s.renewals.len() > 3).await;
+    assert!(stage.scheduler.see(|s| s.closes.is_empty()));
+    stage.world.seal(2, &Rest::Aborted).await.unwrap();
+    stage.scheduler.until("the close", |s| s.closes.len() == 1).await;
+    stage.stop().await;
+    let verdict = stage.scheduler.see(|s| s.closes[0].verdict.clone().unwrap());
+    let counts = v1::OutcomeCounts { passed: 1, failed: 1, ..Default::default() };
+    assert_eq!((verdict.state(), verdict.counts), (v1::RunState::Failed, Some(counts)));
 }
 
 #[tokio::test]
