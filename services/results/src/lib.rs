@@ -27,7 +27,7 @@ pub use config::{Args, Config, ConfigError};
 use gauntlet_pg::{Runner, SchemaError};
 
 fn migrations() -> Result<Runner, SchemaError> {
-    gauntlet_pg::migrations!("0001_attempts", "0002_artifact_budgets")
+    gauntlet_pg::migrations!("0001_attempts", "0002_artifact_budgets", "0003_audit")
 }
 
 /// Brings the schema `results` of the database to this program's version; returns how many migrations were applied.

@@ -36,7 +36,8 @@ impl World {
     async fn with_lock_timeout(lock_timeout: Duration) -> Self {
         let schema = concat!(
             include_str!("../migrations/0001_attempts.sql"),
-            include_str!("../migrations/0002_artifact_budgets.sql")
+            include_str!("../migrations/0002_artifact_budgets.sql"),
+            include_str!("../migrations/0003_audit.sql")
         );
         let database = TestDatabase::create("results", schema, async |url: String| {
             crate::migrate(&url).await.map(|_| ()).map_err(anyhow::Error::from)

@@ -9,6 +9,7 @@
 
 mod admit;
 mod app;
+mod audit;
 mod commit;
 mod config;
 mod dispatch;
@@ -27,7 +28,7 @@ pub use config::{Args, Config, ConfigError};
 use gauntlet_pg::{Runner, SchemaError};
 
 fn migrations() -> Result<Runner, SchemaError> {
-    gauntlet_pg::migrations!("0001_runs", "0002_generations")
+    gauntlet_pg::migrations!("0001_runs", "0002_generations", "0003_audit")
 }
 
 /// Brings the schema `scheduler` of the database to this program's version; returns how many migrations were applied.

@@ -77,7 +77,7 @@ impl Seal<'_> {
 }
 
 /// Returns how an earlier seal disposed of tests without a final attempt.
-fn rest_of(row: &Row) -> Rest {
+pub(super) fn rest_of(row: &Row) -> Rest {
     let set = |column| {
         let ordinals: Vec<i32> = row.get(column);
         ordinals.into_iter().map(i32::unsigned_abs).collect()
@@ -85,7 +85,7 @@ fn rest_of(row: &Row) -> Rest {
     Rest::Sealed { skipped: set("skipped"), errored: set("errored") }
 }
 
-fn attempt_of(row: &Row) -> Result<StoredAttempt, StoreError> {
+pub(super) fn attempt_of(row: &Row) -> Result<StoredAttempt, StoreError> {
     let outcome = match row.get::<_, i16>("outcome") {
         1 => AttemptOutcome::Passed,
         2 => AttemptOutcome::Failed,
