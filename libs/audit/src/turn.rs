@@ -4,7 +4,10 @@
 
 use crate::{AuditError, Audited, Finding, Turn};
 use gauntlet_pg::{Transaction, Tx};
+use gauntlet_proto::v1;
 use gauntlet_runtime::{Lifecycle, error_chain};
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{Counter, Gauge};
 use std::time::Duration;
 
 /// Time between two turns.
@@ -48,8 +51,9 @@ impl<A: Audited> Transaction for Batch<'_, A> {
 
 /// Audits until the drain.
 pub async fn run<A: Audited>(audited: A, lifecycle: Lifecycle) {
+    let metrics = Metrics::new();
     while !lifecycle.is_draining() {
-        if let Err(error) = turn(&audited, &lifecycle).await {
+        if let Err(error) = turn(&audited, &metrics, &lifecycle).await {
             tracing::warn!(error = %error_chain(&error), "audit failed, next try in ten seconds");
         }
         tokio::select! {
@@ -59,12 +63,53 @@ pub async fn run<A: Audited>(audited: A, lifecycle: Lifecycle) {
     }
 }
 
-async fn turn<A: Audited>(audited: &A, lifecycle: &Lifecycle) -> Result<(), AuditError> {
+/// What is counted. Without a collector it goes nowhere.
+struct Metrics {
+    violations: Counter<u64>,
+    standing: Gauge<u64>,
+}
+
+impl Metrics {
+    fn new() -> Self {
+        let meter = opentelemetry::global::meter("gauntlet");
+        let violations = meter.u64_counter("gauntlet.audit.violations");
+        let standing = meter.u64_gauge("gauntlet.audit.violations.standing");
+        Self {
+            violations: violations.with_description("Violations found, each once.").build(),
+            standing: standing.with_description("Violations that stand now.").build(),
+        }
+    }
+}
+
+fn labels(invariant: &str, service: &'static str) -> [KeyValue; 2] {
+    [KeyValue::new("invariant", invariant.to_owned()), KeyValue::new("service", service)]
+}
+
+/// Audits what is due, and tells what stands afterwards.
+async fn turn<A: Audited>(
+    audited: &A,
+    metrics: &Metrics,
+    lifecycle: &Lifecycle,
+) -> Result<(), AuditError> {
+    batches(audited, metrics, lifecycle).await?;
+    let ledger = A::BOOKS.read(audited.pool(), A::SERVICE).await?;
+    for v1::InvariantAudit { invariant, violation_count, .. } in ledger.invariants {
+        metrics.standing.record(violation_count.unsigned_abs(), &labels(&invariant, A::SERVICE));
+    }
+    Ok(())
+}
+
+async fn batches<A: Audited>(
+    audited: &A,
+    metrics: &Metrics,
+    lifecycle: &Lifecycle,
+) -> Result<(), AuditError> {
     let mut turn = Turn::First;
     for _ in 0..TURN_BATCHES_MAX {
         let audit = audited.pool().transact(&Batch { audited, turn }).await?;
         let Some(Audit { new, more }) = audit else { return Ok(()) };
         for finding in new {
+            metrics.violations.add(1, &labels(&finding.invariant, A::SERVICE));
             tracing::error!(
                 invariant = finding.invariant,
                 run.id = %finding.run_id,

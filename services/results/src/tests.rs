@@ -17,6 +17,7 @@ use prost::Message as _;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+mod audit;
 mod batches;
 mod finalizer;
 

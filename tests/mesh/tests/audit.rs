@@ -91,11 +91,11 @@ async fn each_invariant_of_a_closed_run_that_is_broken_by_hand_is_named() {
     let last = "(SELECT max(revision) FROM run_events WHERE run_id = $run)";
     let cases = [
         // An event after the end.
-        ("RN-1", format!(
+        ("RN-1",
             "INSERT INTO run_events (run_id, revision, generation, feed_lane, position, terminal, payload)
              SELECT run_id, revision + 1, generation, feed_lane, nextval('run_event_positions'), false, ''
              FROM run_events WHERE run_id = $run AND terminal;
-             UPDATE runs SET revision = revision + 1 WHERE run_id = $run")),
+             UPDATE runs SET revision = revision + 1 WHERE run_id = $run".to_owned()),
         // Another state than the one it ended in.
         ("RN-1", "UPDATE runs SET state = 'FAILED' WHERE run_id = $run".to_owned()),
         ("RN-2", format!(
