@@ -15,6 +15,8 @@ mod fit;
 mod follow;
 mod grpc;
 mod ingest;
+#[cfg(feature = "interleave")]
+pub mod interleave;
 mod partitions;
 mod seal;
 mod store;

@@ -17,6 +17,8 @@ mod events;
 mod finalize;
 mod grants;
 mod grpc;
+#[cfg(feature = "interleave")]
+pub mod interleave;
 mod reconcile;
 mod retry;
 mod store;
