@@ -22,20 +22,28 @@ impl<A: Audited> AuditHandlers<A> {
     }
 }
 
-/// Checks one run now; writes nothing.
-struct AuditOne<'a, A> {
+/// Checks runs now; writes nothing.
+struct AuditRuns<'a, A> {
     audited: &'a A,
-    run_id: Uuid,
+    runs: &'a [Uuid],
 }
 
-impl<A: Audited> Transaction for AuditOne<'_, A> {
+impl<A: Audited> Transaction for AuditRuns<'_, A> {
     const LABEL: &'static str = "audit_run";
     type Output = Vec<Finding>;
     type Error = AuditError;
 
     async fn run(&self, tx: &Tx<'_>) -> Result<Vec<Finding>, AuditError> {
-        self.audited.check(tx, &[self.run_id]).await
+        self.audited.check(tx, self.runs).await
     }
+}
+
+/// Returns what the runs break now; the books are not touched.
+///
+/// # Errors
+/// When Postgres fails.
+pub async fn audit<A: Audited>(audited: &A, runs: &[Uuid]) -> Result<Vec<Finding>, AuditError> {
+    audited.pool().transact(&AuditRuns { audited, runs }).await
 }
 
 #[tonic::async_trait]
@@ -48,7 +56,7 @@ impl<A: Audited> AuditService for AuditHandlers<A> {
         let run_id = run_id.map_err(|violation| invalid_fields(&[violation]))?;
         let audited = &self.audited;
         audited.expect_run(run_id).await.map_err(|error| status(&error))?;
-        let found = audited.pool().transact(&AuditOne { audited, run_id }).await;
+        let found = audit(audited, &[run_id]).await;
         let found = found.map_err(|error| status(&error))?;
         let now = Clock::system().now();
         let invariant = |id: &&'static str| v1::InvariantAudit {

@@ -25,7 +25,7 @@ mod grpc;
 mod turn;
 
 pub use books::{AuditError, Books, Finding};
-pub use grpc::AuditHandlers;
+pub use grpc::{AuditHandlers, audit};
 pub use turn::run;
 
 use gauntlet_pg::{Pool, Statement, Tx};

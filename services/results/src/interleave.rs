@@ -3,13 +3,11 @@
 
 use crate::seal::{Rest, Sealed};
 use crate::store::{Entry, Fence, Judge, NewAttempt, Store};
-use gauntlet_audit::AuditHandlers;
 use gauntlet_core::RunId;
 use gauntlet_pg::Pool;
-use gauntlet_proto::v1::{self, audit_service_server::AuditService as _};
+use gauntlet_proto::v1;
 use prost::Message as _;
 use std::collections::BTreeSet;
-use tonic::Request;
 
 /// Runs single transactions of results.
 #[derive(Clone)]
@@ -66,12 +64,12 @@ impl Transactions {
         format!("{:?}", sealed.map(|sealed| sealed.map(|sealed| sealed.outcomes)))
     }
 
-    /// Returns which invariants a run breaks, and how.
-    pub async fn audit(&self, run_id: RunId) -> Vec<String> {
-        let request = v1::AuditRunRequest { run_id: run_id.to_string() };
-        match AuditHandlers::new(self.store.clone()).audit_run(Request::new(request)).await {
-            Ok(audit) => audit.into_inner().violations.iter().map(|v| format!("{v:?}")).collect(),
-            Err(status) => vec![format!("{status:?}")],
+    /// Returns which invariants the runs break, and how.
+    pub async fn audit(&self, runs: &[RunId]) -> Vec<String> {
+        let runs: Vec<_> = runs.iter().map(|run| run.0).collect();
+        match gauntlet_audit::audit(&self.store, &runs).await {
+            Ok(found) => found.iter().map(|finding| format!("{finding:?}")).collect(),
+            Err(error) => vec![format!("{error:?}")],
         }
     }
 }

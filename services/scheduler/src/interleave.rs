@@ -9,16 +9,14 @@ use crate::store::apply::{ApplyBatch, Item};
 use crate::store::claim::Claimer;
 use crate::store::dispatch::{Dispatch, Dispatched};
 use crate::store::sessions::{Held, NewSession};
-use gauntlet_audit::AuditHandlers;
 use gauntlet_core::limits::PROTOCOL_VERSION;
 use gauntlet_core::protocol::{Command, Running};
 use gauntlet_core::{LeaseEpoch, LeaseId, RunId, SessionId, TestId};
 use gauntlet_pg::Pool;
-use gauntlet_proto::v1::{self, audit_service_server::AuditService as _};
+use gauntlet_proto::v1;
 use gauntlet_runtime::ids;
 use prost::Message as _;
 use std::sync::Arc;
-use tonic::Request;
 use uuid::Uuid;
 
 const BROWSER: &str = "chromium";
@@ -124,12 +122,12 @@ impl Transactions {
         format!("{:?}", self.store.pool.transact(&batch).await)
     }
 
-    /// Returns which invariants a run breaks, and how.
-    pub async fn audit(&self, run_id: RunId) -> Vec<String> {
-        let request = v1::AuditRunRequest { run_id: run_id.to_string() };
-        match AuditHandlers::new(self.store.clone()).audit_run(Request::new(request)).await {
-            Ok(audit) => audit.into_inner().violations.iter().map(|v| format!("{v:?}")).collect(),
-            Err(status) => vec![format!("{status:?}")],
+    /// Returns which invariants the runs break, and how.
+    pub async fn audit(&self, runs: &[RunId]) -> Vec<String> {
+        let runs: Vec<_> = runs.iter().map(|run| run.0).collect();
+        match gauntlet_audit::audit(&self.store, &runs).await {
+            Ok(found) => found.iter().map(|finding| format!("{finding:?}")).collect(),
+            Err(error) => vec![format!("{error:?}")],
         }
     }
 }

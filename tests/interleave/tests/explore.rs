@@ -29,6 +29,8 @@ pub(crate) struct Ended {
 pub(crate) struct Explorer {
     path: Vec<Choice>,
     pub(crate) count: usize,
+    /// Whether there were more orders than are tried.
+    pub(crate) is_cut: bool,
 }
 
 impl Explorer {
@@ -40,13 +42,13 @@ impl Explorer {
             }
             let Some(last) = self.path.last_mut() else { return false };
             (last.taken, last.has_other) = (1, false);
+            self.is_cut = self.count == ORDERS_MAX;
+            if self.is_cut {
+                return false;
+            }
         }
         self.count += 1;
         true
-    }
-
-    pub(crate) fn is_cut(&self) -> bool {
-        self.count >= ORDERS_MAX
     }
 
     /// Runs the sides in the prepared order, and beyond it A first.

@@ -47,7 +47,7 @@ type End = (String, [String; 2]);
 
 /// Returns how the two end one after the other.
 async fn serial(world: &World, pair: &Pair, first: usize) -> End {
-    world.set_up(pair).await;
+    world.restore().await;
     let mut answers = [String::new(), String::new()];
     for side in [first, 1 - first] {
         answers[side] = world.work(pair, side).await;
@@ -55,12 +55,13 @@ async fn serial(world: &World, pair: &Pair, first: usize) -> End {
     (world.rows().await, answers)
 }
 
-/// Steps a pair through every order; returns how many there were.
-async fn every_order(world: &World, pair: &Pair) -> usize {
+/// Steps a pair through every order; returns how far it came.
+async fn every_order(world: &World, pair: &Pair) -> Explorer {
+    world.set_up(pair).await;
     let expected = [serial(world, pair, 0).await, serial(world, pair, 1).await];
     let mut explorer = Explorer::default();
-    while !explorer.is_cut() && explorer.next() {
-        world.set_up(pair).await;
+    while explorer.next() {
+        world.restore().await;
         let sides = [
             Side::start(world.work(pair, 0), world.pids(0)).await,
             Side::start(world.work(pair, 1), world.pids(1)).await,
@@ -75,7 +76,7 @@ async fn every_order(world: &World, pair: &Pair) -> usize {
         let violations = world.violations().await;
         assert!(violations.is_empty(), "{pair:?} in the order {order:#?}: {violations:#?}");
     }
-    explorer.count
+    explorer
 }
 
 /// Steps a transaction with itself and with all that follow it in the list.
@@ -89,10 +90,11 @@ async fn with_all_others(kind: Kind) {
         let apart = kinds.iter().all(|kind| kind.has_shard());
         for shards in [[0, 0], [0, 1]].into_iter().take(1 + usize::from(apart)) {
             let begun = std::time::Instant::now();
-            let count = every_order(&world, &Pair { kinds, shards }).await;
+            let Explorer { count, is_cut, .. } = every_order(&world, &Pair { kinds, shards }).await;
             let shards = if shards == [0, 1] { ", another shard" } else { "" };
             let ms = begun.elapsed().as_millis();
-            println!("{kind:?} and {other:?}{shards}: {count} orders in {ms} ms");
+            let cut = if is_cut { ", not all" } else { "" };
+            println!("{kind:?} and {other:?}{shards}: {count} orders{cut} in {ms} ms");
         }
     }
 }

@@ -19,6 +19,20 @@ const HOLDER: SessionId = SessionId(Uuid::from_u128(1));
 const CLAIMERS: [SessionId; 2] = [SessionId(Uuid::from_u128(2)), SessionId(Uuid::from_u128(3))];
 const REPLICA: ReplicaId = ReplicaId(Uuid::from_u128(4));
 const SHARDS: u32 = 2;
+/// What the transactions write, referring tables first.
+const CLEARED: [&str; 11] = [
+    "run_events",
+    "shards",
+    "runs",
+    "executor_sessions",
+    "trigger_requests",
+    "lanes",
+    "orgs",
+    "attempts",
+    "fences",
+    "seals",
+    "verdicts",
+];
 
 /// Connections of one side: one to each schema.
 struct Connections {
@@ -62,7 +76,9 @@ impl World {
         let (sql, connection) = tokio_postgres::connect(database.url(), NoTls).await.unwrap();
         #[expect(clippy::disallowed_methods, reason = "ends with the client of this test")]
         tokio::spawn(connection);
-        sql.batch_execute("SET search_path = scheduler, results").await.unwrap();
+        sql.batch_execute("CREATE SCHEMA saved; SET search_path = scheduler, results")
+            .await
+            .unwrap();
         let query =
             "SELECT tablename::text FROM pg_tables WHERE schemaname IN ('scheduler', 'results')";
         let tables = sql.query(query, &[]).await.unwrap();
@@ -79,12 +95,12 @@ impl World {
         self.sides[side].pids.clone()
     }
 
-    /// Empties every table that is looked at, and makes what the pair needs to have something to do.
+    /// Makes what the pair needs to have something to do, in tables that are otherwise empty, and saves it.
     pub(crate) async fn set_up(&self, pair: &Pair) {
-        let clean = "DELETE FROM run_events; DELETE FROM shards; DELETE FROM runs; DELETE FROM executor_sessions;
-             DELETE FROM trigger_requests; DELETE FROM lanes; DELETE FROM orgs;
-             DELETE FROM attempts; DELETE FROM fences; DELETE FROM seals; DELETE FROM verdicts";
-        self.sql.batch_execute(clean).await.unwrap();
+        self.sql
+            .batch_execute(&CLEARED.map(|t| format!("DELETE FROM {t};")).concat())
+            .await
+            .unwrap();
         let (scheduler, [run, more, ..]) = (self.aside.scheduler(), self.runs);
         let has = |kind| pair.kinds.contains(&kind);
         scheduler.open_session(HOLDER, SHARDS).await;
@@ -108,6 +124,19 @@ impl World {
                 scheduler.admit(more, "e", 1).await;
             }
         }
+        let save = |t: &str| {
+            format!("DROP TABLE IF EXISTS saved.{t}; CREATE TABLE saved.{t} AS SELECT * FROM {t};")
+        };
+        self.sql.batch_execute(&CLEARED.map(save).concat()).await.unwrap();
+    }
+
+    /// Brings every table back to where [`World::set_up`] left it.
+    pub(crate) async fn restore(&self) {
+        let clear = CLEARED.iter().map(|t| format!("DELETE FROM {t};"));
+        let fill = CLEARED.iter().rev();
+        let fill = fill
+            .map(|t| format!("INSERT INTO {t} OVERRIDING SYSTEM VALUE SELECT * FROM saved.{t};"));
+        self.sql.batch_execute(&clear.chain(fill).collect::<String>()).await.unwrap();
     }
 
     /// Returns the work of one side.
@@ -121,7 +150,6 @@ impl World {
         let ([run, ..], admitted) = (self.runs, self.runs[2 + side]);
         // Two that admit meet in a lane that neither finds.
         let environment = if pair.kinds == [Kind::Admit; 2] { "new" } else { "e" };
-        let command = |shard, command| (shard, command);
         let (shard_index, command) = match kind {
             Kind::Admit => {
                 return Box::pin(async move { scheduler.admit(admitted, environment, 1).await });
@@ -144,19 +172,19 @@ impl World {
                 let epoch = 1 + side as i64;
                 return Box::pin(async move { results.seal(run, SHARDS, epoch).await });
             }
-            Kind::Reap => command(Some(shard), Command::Lose { epoch: GRANTED }),
-            Kind::Complete => command(Some(shard), done()),
-            Kind::HandBack => command(Some(shard), completed(Completion::HandedBack)),
-            Kind::Abort => command(None, Command::Abort { reason: format!("by {side}") }),
+            Kind::Reap => (Some(shard), Command::Lose { epoch: GRANTED }),
+            Kind::Complete => (Some(shard), done()),
+            Kind::HandBack => (Some(shard), completed(Completion::HandedBack)),
+            Kind::Abort => (None, Command::Abort { reason: format!("by {side}") }),
             Kind::Stop => {
                 let stop =
                     Command::Stop { generation: 1, reason: StopReason::Deadline, parked: None };
-                command(None, stop)
+                (None, stop)
             }
             Kind::Close => {
                 let verdict = VerdictState::Passed;
                 let close = Command::Close { generation: 1, epoch: 1, verdict, digest: "d".into() };
-                command(None, close)
+                (None, close)
             }
         };
         Box::pin(async move { scheduler.apply(run, shard_index, command).await })
@@ -181,13 +209,8 @@ impl World {
 
     /// Returns which invariants do not hold.
     pub(crate) async fn violations(&self) -> Vec<String> {
-        let rows = self.sql.query("SELECT run_id FROM runs", &[]).await.unwrap();
-        let mut violations = Vec::new();
-        for row in rows {
-            let run_id = RunId(row.get(0));
-            violations.extend(self.aside.scheduler().audit(run_id).await);
-            violations.extend(self.aside.results().audit(run_id).await);
-        }
+        let mut violations = self.aside.scheduler().audit(&self.runs).await;
+        violations.extend(self.aside.results().audit(&self.runs).await);
         violations
     }
 }

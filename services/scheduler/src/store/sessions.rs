@@ -101,7 +101,8 @@ impl Transaction for RenewSession<'_> {
             let session = &self.session.0;
             let params: [&(dyn gauntlet_pg::ToSql + Sync); 6] =
                 [session, &runs, &indexes, &epochs, &running, &progress];
-            tx.query(sql::SHARDS_BEAT, &params).await?
+            tx.execute(sql::SHARDS_BEAT, &params).await?;
+            tx.query(sql::SHARDS_HELD, &[session, &runs, &indexes, &epochs]).await?
         };
         let unnamed = tx
             .query(sql::SHARDS_LIST_UNNAMED, &[&self.session.0, &runs, &indexes, &epochs])

@@ -73,6 +73,7 @@ statements! {
     SHARDS_BEAT = "shards/beat",
     SHARDS_CANCEL_OPEN = "shards/cancel_open",
     SHARDS_GRANT = "shards/grant",
+    SHARDS_HELD = "shards/held",
     SHARDS_INSERT = "shards/insert",
     SHARDS_INSERT_AGAIN = "shards/insert_again",
     SHARDS_LIST_OF_DEAD_SESSIONS = "shards/list_of_dead_sessions",
