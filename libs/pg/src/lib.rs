@@ -43,6 +43,8 @@ mod migrate;
 mod pool;
 mod single;
 mod statement;
+#[cfg(feature = "step")]
+pub mod step;
 mod tx;
 
 pub use args::{ConfigError, PgArgs, PgConfig};

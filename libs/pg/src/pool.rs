@@ -217,6 +217,8 @@ async fn run_once<C: Transaction>(
     };
     match (command.run(&tx).await, tx.flaw()) {
         (Ok(output), Flaw::None) => {
+            #[cfg(feature = "step")]
+            crate::step::before(crate::step::COMMIT).await;
             committing.store(true, Ordering::SeqCst);
             match tx.into_inner().commit().await {
                 Ok(()) => Attempt::Done(Ok(output)),

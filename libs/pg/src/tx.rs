@@ -142,6 +142,8 @@ impl<'c> Tx<'c> {
         statement: Statement,
         work: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, PgError> {
+        #[cfg(feature = "step")]
+        crate::step::before(statement).await;
         let span = tracing::debug_span!("pg.query", otel.name = %SpanName(statement.name));
         work.instrument(span).await.map_err(|error| {
             self.flaw.fetch_max(Flaw::of(&error) as u8, Ordering::SeqCst);

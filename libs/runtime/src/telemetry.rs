@@ -1,12 +1,16 @@
-//! Logs on stderr and traces by OTLP.
+//! Logs on stderr, traces and metrics by OTLP.
 //!
-//! Owns the global subscriber, the global W3C propagator and the exporter. It does not name spans; `libs/rpc` and
-//! `libs/pg` do. A crash loses the spans that were not exported yet; logs are written as they happen.
+//! Owns the global subscriber, the global W3C propagator, the global meter and the exporters. It does not name spans; `libs/rpc`
+//! and `libs/pg` do; whoever counts takes `opentelemetry::global::meter`, which counts nothing without an endpoint. A crash
+//! loses what was not exported yet; logs are written as they happen.
 
 use clap::{Args, ValueEnum};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::WithExportConfig as _;
-use opentelemetry_sdk::{Resource, propagation::TraceContextPropagator, trace::SdkTracerProvider};
+use opentelemetry_sdk::{
+    Resource, metrics::SdkMeterProvider, propagation::TraceContextPropagator,
+    trace::SdkTracerProvider,
+};
 use std::{
     io::{IsTerminal as _, stderr},
     sync::OnceLock,
@@ -38,7 +42,7 @@ pub struct TelemetryArgs {
         global = true
     )]
     pub log_format: LogFormat,
-    /// Where to send traces by OTLP over gRPC, such as `http://127.0.0.1:4317`; none are sent when not set.
+    /// Where to send traces and metrics by OTLP over gRPC, such as `http://127.0.0.1:4317`; none are sent when not set.
     #[arg(long = "otlp-endpoint", env = "GAUNTLET_OTLP_ENDPOINT", global = true)]
     pub otlp_endpoint: Option<String>,
 }
@@ -69,8 +73,8 @@ pub enum TelemetryError {
         /// What is wrong with it.
         source: tracing_subscriber::filter::ParseError,
     },
-    /// The trace exporter could not be made.
-    #[error("trace exporter to {endpoint} could not be made")]
+    /// An exporter could not be made.
+    #[error("exporter to {endpoint} could not be made")]
     Exporter {
         /// The endpoint as given.
         endpoint: String,
@@ -88,23 +92,30 @@ pub enum TelemetryError {
 /// Proof that telemetry is set up, and the way to flush it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct TelemetryGuard {
-    provider: Option<SdkTracerProvider>,
+    exporters: Option<Exporters>,
+}
+
+#[derive(Clone, Debug)]
+struct Exporters {
+    traces: SdkTracerProvider,
+    metrics: SdkMeterProvider,
 }
 
 impl TelemetryGuard {
-    /// Sends the spans that are still held, for at most five seconds.
+    /// Sends the spans and metrics that are still held, for at most five seconds.
     ///
     /// # Cancel safety
     /// Dropping the future leaves the flush running on its own thread.
     pub async fn flush(&self) {
-        let Some(provider) = self.provider.clone() else { return };
+        let Some(Exporters { traces, metrics }) = self.exporters.clone() else { return };
         // The exporter blocks, so a worker thread of the runtime must not do it.
-        let flushed = tokio::task::spawn_blocking(move || provider.force_flush());
+        let flushed =
+            tokio::task::spawn_blocking(move || traces.force_flush().and(metrics.force_flush()));
         match tokio::time::timeout(FLUSH_TIMEOUT, flushed).await {
             Ok(Ok(Ok(()))) => {}
-            Ok(Ok(Err(error))) => tracing::warn!(%error, "spans could not be flushed"),
-            Ok(Err(error)) => tracing::warn!(%error, "flush of spans failed"),
-            Err(_) => tracing::warn!("flush of spans took too long"),
+            Ok(Ok(Err(error))) => tracing::warn!(%error, "spans and metrics could not be flushed"),
+            Ok(Err(error)) => tracing::warn!(%error, "flush of spans and metrics failed"),
+            Err(_) => tracing::warn!("flush of spans and metrics took too long"),
         }
     }
 }
@@ -122,16 +133,17 @@ pub fn init(
     if let Some(guard) = INSTALLED.get() {
         return Ok(guard.clone());
     }
-    let provider =
-        args.otlp_endpoint.as_deref().map(|to| exporter(to, service_name)).transpose()?;
+    let exporters =
+        args.otlp_endpoint.as_deref().map(|to| exporters(to, service_name)).transpose()?;
     let mut layers = vec![log_layer(args)?];
-    if let Some(provider) = &provider {
-        layers.push(trace_layer(provider));
+    if let Some(Exporters { traces, metrics }) = &exporters {
+        layers.push(trace_layer(traces));
+        opentelemetry::global::set_meter_provider(metrics.clone());
     }
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
     tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layers))
         .map_err(|source| TelemetryError::Subscriber { source })?;
-    Ok(INSTALLED.get_or_init(|| TelemetryGuard { provider }).clone())
+    Ok(INSTALLED.get_or_init(|| TelemetryGuard { exporters }).clone())
 }
 
 /// Returns whether [`init`] succeeded in this process.
@@ -165,20 +177,31 @@ fn trace_layer(provider: &SdkTracerProvider) -> BoxedLayer {
         .boxed()
 }
 
-fn exporter(
-    endpoint: &str,
-    service_name: &'static str,
-) -> Result<SdkTracerProvider, TelemetryError> {
-    let exporter = opentelemetry_otlp::SpanExporter::builder()
+fn exporters(endpoint: &str, service_name: &'static str) -> Result<Exporters, TelemetryError> {
+    let failed = |source| TelemetryError::Exporter { endpoint: endpoint.to_owned(), source };
+    let resource = Resource::builder().with_service_name(service_name).build();
+    let spans = opentelemetry_otlp::SpanExporter::builder()
         .with_tonic()
         .with_endpoint(endpoint)
         .with_timeout(FLUSH_TIMEOUT)
         .build()
-        .map_err(|source| TelemetryError::Exporter { endpoint: endpoint.to_owned(), source })?;
-    Ok(SdkTracerProvider::builder()
-        .with_resource(Resource::builder().with_service_name(service_name).build())
-        .with_batch_exporter(exporter)
-        .build())
+        .map_err(failed)?;
+    let metrics = opentelemetry_otlp::MetricExporter::builder()
+        .with_tonic()
+        .with_endpoint(endpoint)
+        .with_timeout(FLUSH_TIMEOUT)
+        .build()
+        .map_err(failed)?;
+    Ok(Exporters {
+        traces: SdkTracerProvider::builder()
+            .with_resource(resource.clone())
+            .with_batch_exporter(spans)
+            .build(),
+        metrics: SdkMeterProvider::builder()
+            .with_resource(resource)
+            .with_periodic_exporter(metrics)
+            .build(),
+    })
 }
 
 #[cfg(test)]

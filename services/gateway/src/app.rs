@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::forward::{ToNotifier, ToResults, ToScheduler};
 use crate::grpc::{Handlers, Peers};
+use gauntlet_proto::v1::audit_service_server::AuditServiceServer;
 use gauntlet_proto::v1::gateway_service_server::GatewayServiceServer;
 use gauntlet_rpc::{Bound, EndpointError, Peer, ServeError, Server, limited};
 use gauntlet_runtime::Lifecycle;
@@ -45,9 +46,11 @@ impl App {
             .add_service(ToScheduler::new(peers.scheduler.clone(), lifecycle))
             .add_service(ToResults::new(peers.results.clone(), lifecycle))
             .add_service(ToNotifier::new(peers.notifier.clone(), lifecycle))
+            .add_service(limited!(AuditServiceServer::new(handlers.clone())))
             .add_service(limited!(GatewayServiceServer::new(handlers)));
         let server = Server::new(routes.routes())
             .service("gauntlet.v1.GatewayService")
+            .service("gauntlet.v1.AuditService")
             .forwarded(ToScheduler::NAME, peers.scheduler)
             .forwarded(ToResults::NAME, peers.results)
             .forwarded(ToNotifier::NAME, peers.notifier)

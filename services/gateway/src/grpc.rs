@@ -50,6 +50,10 @@ impl Handlers {
     pub(crate) fn new(peers: Peers, lifecycle: Lifecycle, silence_max: Duration) -> Self {
         Self { peers, lifecycle, silence_max }
     }
+
+    pub(crate) fn peers(&self) -> &Peers {
+        &self.peers
+    }
 }
 
 #[tonic::async_trait]

@@ -67,6 +67,7 @@ async fn reflection_lists_what_the_gateway_serves_and_nothing_else() {
     assert_eq!(
         names,
         [
+            "gauntlet.v1.AuditService",
             "gauntlet.v1.GatewayService",
             "gauntlet.v1.NotifierService",
             "gauntlet.v1.ResultsService",

@@ -53,6 +53,8 @@ pub(crate) enum Command {
     List(ListArgs),
     /// Abort a run.
     Abort(AbortArgs),
+    /// Tell whether the mesh keeps its invariants.
+    Audit(AuditArgs),
     /// Serve the demo site alone.
     Demo(DemoArgs),
     /// Run one service alone, as on a cluster.
@@ -234,6 +236,19 @@ pub(crate) struct AbortArgs {
     /// Why, for those who read the run later.
     #[arg(long, default_value = "aborted by hand")]
     pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+}
+
+/// Arguments of `audit`.
+#[derive(Args, Debug)]
+#[command(after_help = "Exit codes: 0 every invariant holds, 1 some do not, 3 the mesh is away.")]
+pub(crate) struct AuditArgs {
+    /// A run to audit now; without it, what the continuous audit has found is told.
+    pub(crate) run_id: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) target: TargetArgs,
 }

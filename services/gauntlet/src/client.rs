@@ -5,7 +5,7 @@
 use crate::failure::Failure;
 use gauntlet_core::limits::RECORDING_BYTES_MAX;
 use gauntlet_proto::v1::{
-    self, gateway_service_client::GatewayServiceClient,
+    self, audit_service_client::AuditServiceClient, gateway_service_client::GatewayServiceClient,
     results_service_client::ResultsServiceClient, scheduler_service_client::SchedulerServiceClient,
 };
 use gauntlet_rpc::{Peer, limited, retry_unavailable, with_deadline};
@@ -23,6 +23,9 @@ const PAGE_SIZE: i32 = 1_000;
 /// Largest message of `SchedulerService`: one recording of the largest size, its name and its tags.
 const RECORDING_MESSAGE_BYTES_MAX: usize = RECORDING_BYTES_MAX + 64 * 1024;
 
+/// What was checked, and what was found.
+type Audit = (Vec<v1::InvariantAudit>, Vec<v1::InvariantViolation>);
+
 /// A mesh behind its gateway. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Mesh {
@@ -30,6 +33,7 @@ pub(crate) struct Mesh {
     pub(crate) gateway: GatewayServiceClient<Peer>,
     pub(crate) scheduler: SchedulerServiceClient<Peer>,
     pub(crate) results: ResultsServiceClient<Peer>,
+    audit: AuditServiceClient<Peer>,
 }
 
 impl Mesh {
@@ -43,7 +47,8 @@ impl Mesh {
             scheduler: SchedulerServiceClient::new(peer.clone())
                 .max_decoding_message_size(RECORDING_MESSAGE_BYTES_MAX)
                 .max_encoding_message_size(RECORDING_MESSAGE_BYTES_MAX),
-            results: limited!(ResultsServiceClient::new(peer)),
+            results: limited!(ResultsServiceClient::new(peer.clone())),
+            audit: limited!(AuditServiceClient::new(peer)),
         })
     }
 
@@ -161,6 +166,29 @@ impl Mesh {
                 return Ok(runs);
             }
         }
+    }
+
+    /// Audits one run; returns what was checked and what was found.
+    pub(crate) async fn audit_run(&self, run_id: &str) -> Result<Audit, Failure> {
+        let request = v1::AuditRunRequest { run_id: run_id.to_owned() };
+        let reply = self
+            .call("cannot audit the run", request, |mut mesh, request| async move {
+                mesh.audit.audit_run(request).await
+            })
+            .await?;
+        Ok((reply.invariants, reply.violations))
+    }
+
+    /// Returns what the continuous audit has checked and found.
+    pub(crate) async fn audit_ledger(&self) -> Result<Audit, Failure> {
+        let reply = self
+            .call(
+                "cannot read the audit",
+                v1::AuditLedgerRequest {},
+                |mut mesh, request| async move { mesh.audit.audit_ledger(request).await },
+            )
+            .await?;
+        Ok((reply.invariants, reply.violations))
     }
 
     /// Returns every planned test of a run, by ordinal.

@@ -89,6 +89,7 @@ impl App {
         lifecycle.spawn("finalize", finalizer);
         let follower = Follower::new(store.clone(), scheduler, &lifecycle);
         lifecycle.spawn("follow", follower.run());
+        lifecycle.spawn("audit", gauntlet_audit::run(store.clone(), lifecycle.clone()));
         lifecycle.spawn("partitions", partitions::run(store, lifecycle.clone()));
         bound.serve(lifecycle).await
     }

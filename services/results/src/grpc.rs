@@ -10,6 +10,8 @@ use crate::artifacts::Artifacts;
 use crate::fail_fast::FailFast;
 use crate::ingest::Ingest;
 use crate::store::Store;
+use gauntlet_audit::AuditHandlers;
+use gauntlet_proto::v1::audit_service_server::AuditServiceServer;
 use gauntlet_proto::v1::ingest_service_server::IngestServiceServer;
 use gauntlet_proto::v1::results_service_server::ResultsServiceServer;
 use gauntlet_rpc::{Peer, limited};
@@ -17,7 +19,8 @@ use gauntlet_runtime::Lifecycle;
 use tonic::service::Routes;
 
 /// Names of the services, for health.
-pub(crate) const SERVICES: [&str; 2] = ["gauntlet.v1.IngestService", "gauntlet.v1.ResultsService"];
+pub(crate) const SERVICES: [&str; 3] =
+    ["gauntlet.v1.IngestService", "gauntlet.v1.ResultsService", "gauntlet.v1.AuditService"];
 
 /// What the handlers share. Cheap to clone.
 #[derive(Clone)]
@@ -46,7 +49,8 @@ impl Handlers {
         let mut routes = Routes::builder();
         routes
             .add_service(limited!(IngestServiceServer::new(self.clone())))
-            .add_service(limited!(ResultsServiceServer::new(self.clone())));
+            .add_service(limited!(ResultsServiceServer::new(self.clone())))
+            .add_service(limited!(AuditServiceServer::new(AuditHandlers::new(self.store.clone()))));
         routes.routes()
     }
 }

@@ -16,6 +16,8 @@ mod fit;
 mod follow;
 mod grpc;
 mod ingest;
+#[cfg(feature = "interleave")]
+pub mod interleave;
 mod partitions;
 mod progress;
 mod seal;
@@ -29,7 +31,12 @@ pub use config::{Args, Config, ConfigError};
 use gauntlet_pg::{Runner, SchemaError};
 
 fn migrations() -> Result<Runner, SchemaError> {
-    gauntlet_pg::migrations!("0001_attempts", "0002_artifact_budgets", "0003_generations")
+    gauntlet_pg::migrations!(
+        "0001_attempts",
+        "0002_artifact_budgets",
+        "0003_generations",
+        "0004_audit"
+    )
 }
 
 /// Brings the schema `results` of the database to this program's version; returns how many migrations were applied.

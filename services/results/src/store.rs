@@ -3,6 +3,7 @@
 //! Lock order: the generation's advisory lock (shared for reports, exclusive for a seal) → the shard's fence.
 
 mod artifacts;
+mod audit;
 mod ingest;
 mod outcomes;
 mod reads;

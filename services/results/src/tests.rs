@@ -17,6 +17,7 @@ use prost::Message as _;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+mod audit;
 mod batches;
 mod fail_fast;
 mod finalizer;
@@ -39,7 +40,8 @@ impl World {
         let schema = concat!(
             include_str!("../migrations/0001_attempts.sql"),
             include_str!("../migrations/0002_artifact_budgets.sql"),
-            include_str!("../migrations/0003_generations.sql")
+            include_str!("../migrations/0003_generations.sql"),
+            include_str!("../migrations/0004_audit.sql")
         );
         let database = TestDatabase::create("results", schema, async |url: String| {
             crate::migrate(&url).await.map(|_| ()).map_err(anyhow::Error::from)

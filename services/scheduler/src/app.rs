@@ -94,6 +94,7 @@ impl App {
     /// When the transport fails.
     pub async fn run(self) -> Result<(), ServeError> {
         let Self { bound, store, committer, finalizations, wake, lifecycle } = self;
+        lifecycle.spawn("audit", gauntlet_audit::run(store.clone(), lifecycle.clone()));
         let reconciler = Reconciler { store, committer, finalizations, wake };
         lifecycle.spawn("reconcile", reconciler.run(lifecycle.clone()));
         bound.serve(lifecycle).await

@@ -15,6 +15,8 @@ use crate::dispatch::Dispatcher;
 use crate::finalize::Finalizations;
 use crate::store::Store;
 use crate::wake::Wake;
+use gauntlet_audit::AuditHandlers;
+use gauntlet_proto::v1::audit_service_server::AuditServiceServer;
 use gauntlet_proto::v1::event_feed_service_server::EventFeedServiceServer;
 use gauntlet_proto::v1::finalization_service_server::FinalizationServiceServer;
 use gauntlet_proto::v1::lease_service_server::LeaseServiceServer;
@@ -39,11 +41,12 @@ pub(crate) struct Handlers {
 }
 
 /// Names of the services, for health.
-pub(crate) const SERVICES: [&str; 4] = [
+pub(crate) const SERVICES: [&str; 5] = [
     "gauntlet.v1.SchedulerService",
     "gauntlet.v1.LeaseService",
     "gauntlet.v1.FinalizationService",
     "gauntlet.v1.EventFeedService",
+    "gauntlet.v1.AuditService",
 ];
 
 impl Handlers {
@@ -57,7 +60,8 @@ impl Handlers {
             .add_service(scheduler)
             .add_service(limited!(LeaseServiceServer::new(self.clone())))
             .add_service(limited!(FinalizationServiceServer::new(self.clone())))
-            .add_service(limited!(EventFeedServiceServer::new(self.clone())));
+            .add_service(limited!(EventFeedServiceServer::new(self.clone())))
+            .add_service(limited!(AuditServiceServer::new(AuditHandlers::new(self.store.clone()))));
         routes.routes()
     }
 }

@@ -9,6 +9,7 @@
 
 mod admit;
 mod app;
+mod audit;
 mod commit;
 mod config;
 mod dispatch;
@@ -16,6 +17,8 @@ mod events;
 mod finalize;
 mod grants;
 mod grpc;
+#[cfg(feature = "interleave")]
+pub mod interleave;
 mod reconcile;
 mod retry;
 mod store;
@@ -27,7 +30,7 @@ pub use config::{Args, Config, ConfigError};
 use gauntlet_pg::{Runner, SchemaError};
 
 fn migrations() -> Result<Runner, SchemaError> {
-    gauntlet_pg::migrations!("0001_runs", "0002_generations")
+    gauntlet_pg::migrations!("0001_runs", "0002_generations", "0003_audit")
 }
 
 /// Brings the schema `scheduler` of the database to this program's version; returns how many migrations were applied.

@@ -5,6 +5,7 @@
 
 pub(crate) mod admit;
 pub(crate) mod apply;
+mod audit;
 pub(crate) mod catalog;
 pub(crate) mod claim;
 pub(crate) mod dispatch;

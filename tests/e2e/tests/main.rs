@@ -5,6 +5,7 @@
 mod support;
 
 mod abort;
+mod audit;
 mod documents;
 mod imports;
 mod kill;

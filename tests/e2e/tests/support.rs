@@ -36,6 +36,7 @@ impl Mesh {
         let schema = [
             include_str!("../../../services/scheduler/migrations/0001_runs.sql"),
             include_str!("../../../services/results/migrations/0001_attempts.sql"),
+            include_str!("../../../services/scheduler/migrations/0003_audit.sql"),
             include_str!("../../../services/notifier/migrations/0001_deliveries.sql"),
         ]
         .concat();

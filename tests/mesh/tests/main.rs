@@ -6,6 +6,7 @@ mod support;
 
 mod abort;
 mod admission;
+mod audit;
 mod fault;
 mod generations;
 mod lifecycle;

@@ -4,7 +4,8 @@ use anyhow::Context as _;
 use gauntlet_bus::RedisConfig;
 use gauntlet_pg::PgConfig;
 use gauntlet_proto::v1::{
-    self, event_feed_service_client::EventFeedServiceClient,
+    self, audit_service_client::AuditServiceClient,
+    event_feed_service_client::EventFeedServiceClient,
     finalization_service_client::FinalizationServiceClient,
     lease_service_client::LeaseServiceClient, scheduler_service_client::SchedulerServiceClient,
 };
@@ -20,6 +21,7 @@ pub(crate) struct Mesh {
     pub(crate) leases: LeaseServiceClient<Peer>,
     pub(crate) finalizations: FinalizationServiceClient<Peer>,
     pub(crate) feed: EventFeedServiceClient<Peer>,
+    pub(crate) audit: AuditServiceClient<Peer>,
     pub(crate) database: TestDatabase,
     lifecycle: Lifecycle,
 }
@@ -35,6 +37,7 @@ impl Mesh {
         let schema = concat!(
             include_str!("../../../services/scheduler/migrations/0001_runs.sql"),
             include_str!("../../../services/scheduler/migrations/0002_generations.sql"),
+            include_str!("../../../services/scheduler/migrations/0003_audit.sql"),
         );
         let database = TestDatabase::create("mesh", schema, async |url: String| {
             gauntlet_scheduler::migrate(&url).await.map(|_| ()).map_err(anyhow::Error::from)
@@ -54,7 +57,8 @@ impl Mesh {
             scheduler: SchedulerServiceClient::new(peer.clone()),
             leases: LeaseServiceClient::new(peer.clone()),
             finalizations: FinalizationServiceClient::new(peer.clone()),
-            feed: EventFeedServiceClient::new(peer),
+            feed: EventFeedServiceClient::new(peer.clone()),
+            audit: AuditServiceClient::new(peer),
             database,
             lifecycle,
         }
@@ -65,8 +69,13 @@ impl Mesh {
         &self,
         lifecycle: &Lifecycle,
     ) -> SchedulerServiceClient<Peer> {
-        let endpoint = start_scheduler(self.database.url(), lifecycle).await.unwrap();
+        let endpoint = self.another_endpoint(lifecycle).await;
         SchedulerServiceClient::new(Peer::connect_lazy(&endpoint).unwrap())
+    }
+
+    /// Starts another scheduler and returns where it listens.
+    pub(crate) async fn another_endpoint(&self, lifecycle: &Lifecycle) -> String {
+        start_scheduler(self.database.url(), lifecycle).await.unwrap()
     }
 
     pub(crate) async fn sql(&self) -> Client {

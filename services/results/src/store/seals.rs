@@ -64,7 +64,7 @@ impl Seal<'_> {
         let former = match generation {
             ..=1 => Vec::new(),
             _ => match self.find(tx, generation - 1).await? {
-                Some(seal) => self.tests(tx, &seal).await?,
+                Some(seal) => tests_of(tx, self.run_id, &seal).await?,
                 None => Vec::new(),
             },
         };
@@ -76,21 +76,12 @@ impl Seal<'_> {
         let earlier = self.find(tx, generation).await?;
         let earlier =
             earlier.ok_or(StoreError::Inconsistent { table: "seals", column: "run_id" })?;
-        Ok(Sealed::again(self.tests(tx, &earlier).await?, &attempts))
+        Ok(Sealed::again(tests_of(tx, self.run_id, &earlier).await?, &attempts))
     }
 
     async fn find(&self, tx: &Tx<'_>, generation: i32) -> Result<Option<StoredSeal>, StoreError> {
         let row = tx.query_opt(sql::SEALS_FIND, &[&self.run_id.0, &generation]).await?;
         row.as_ref().map(seal_of).transpose()
-    }
-
-    async fn tests(&self, tx: &Tx<'_>, seal: &StoredSeal) -> Result<Vec<TestEnd>, StoreError> {
-        let rows = if seal.origins.is_empty() {
-            tx.query(sql::ATTEMPTS_OUTCOMES, &[&self.run_id.0, &seal.generation]).await?
-        } else {
-            tx.query(sql::ATTEMPTS_DECIDING, &[&self.run_id.0, &seal.origins]).await?
-        };
-        Ok(seal.tests(&attempts_of(&rows)?))
     }
 
     /// Returns whether this is the first seal.
@@ -120,6 +111,20 @@ impl Seal<'_> {
         ];
         Ok(tx.query_opt(sql::SEALS_INSERT, &params).await?.is_some())
     }
+}
+
+/// Returns how the tests of a sealed generation ended, each by its attempts in the generation that decided it.
+pub(super) async fn tests_of(
+    tx: &Tx<'_>,
+    run_id: RunId,
+    seal: &StoredSeal,
+) -> Result<Vec<TestEnd>, StoreError> {
+    let rows = if seal.origins.is_empty() {
+        tx.query(sql::ATTEMPTS_OUTCOMES, &[&run_id.0, &seal.generation]).await?
+    } else {
+        tx.query(sql::ATTEMPTS_DECIDING, &[&run_id.0, &seal.origins]).await?
+    };
+    Ok(seal.tests(&attempts_of(&rows)?))
 }
 
 impl Store {

@@ -92,11 +92,12 @@ impl Transaction for RenewSession<'_> {
         let progress = self.held.iter().map(|h| array_literal(h.running.iter().flat_map(progress)));
         let progress: Vec<String> = progress.collect();
         // One flight: an abort hint makes every holder come at once. What a reaped session notes changes nothing that counts.
-        let [_, renewed, leases, unnamed] = tx
+        let [_, renewed, _, leases, unnamed] = tx
             .pipeline([
                 (sql::SESSIONS_RELAX_COMMIT, &[]),
                 (sql::SESSIONS_RENEW, &[session, &ttl, &self.draining]),
                 (sql::SHARDS_BEAT, &[session, &runs, &indexes, &epochs, &running, &progress]),
+                (sql::SHARDS_HELD, &[session, &runs, &indexes, &epochs]),
                 (sql::SHARDS_LIST_UNNAMED, &[session, &runs, &indexes, &epochs]),
             ])
             .await?;

@@ -12,6 +12,27 @@ macro_rules! statements {
 }
 
 statements! {
+    AUDIT_ADVANCE = "audit/advance",
+    AUDIT_COUNT = "audit/count",
+    AUDIT_ENDED = "audit/ended",
+    AUDIT_FD1 = "audit/fd1",
+    AUDIT_FINDINGS = "audit/findings",
+    AUDIT_FN1 = "audit/fn1",
+    AUDIT_LEDGER = "audit/ledger",
+    AUDIT_LOCK = "audit/lock",
+    AUDIT_LOG = "audit/log",
+    AUDIT_RN1 = "audit/rn1",
+    AUDIT_RN2 = "audit/rn2",
+    AUDIT_RN3 = "audit/rn3",
+    AUDIT_RN4 = "audit/rn4",
+    AUDIT_SETTLE = "audit/settle",
+    AUDIT_SH1 = "audit/sh1",
+    AUDIT_SH2 = "audit/sh2",
+    AUDIT_SH4 = "audit/sh4",
+    AUDIT_ST1 = "audit/st1",
+    AUDIT_ST2 = "audit/st2",
+    AUDIT_SUSPECTS = "audit/suspects",
+    AUDIT_SWEEP = "audit/sweep",
     ENVIRONMENT_FIND = "environments/find",
     ENVIRONMENT_PUT = "environments/put",
     EVENTS_APPEND = "events/append",
@@ -53,6 +74,7 @@ statements! {
     SHARDS_BEAT = "shards/beat",
     SHARDS_CANCEL_OPEN = "shards/cancel_open",
     SHARDS_GRANT = "shards/grant",
+    SHARDS_HELD = "shards/held",
     SHARDS_INSERT = "shards/insert",
     SHARDS_INSERT_AGAIN = "shards/insert_again",
     SHARDS_LIST_OF_DEAD_SESSIONS = "shards/list_of_dead_sessions",
@@ -78,7 +100,10 @@ mod tests {
 
     #[tokio::test]
     async fn every_statement_fits_the_schema() {
-        let schema = include_str!("../../migrations/0001_runs.sql");
+        let schema = concat!(
+            include_str!("../../migrations/0001_runs.sql"),
+            include_str!("../../migrations/0003_audit.sql")
+        );
         let database = TestDatabase::create("scheduler", schema, async |url: String| {
             crate::migrate(&url).await.map(|_| ()).map_err(anyhow::Error::from)
         })

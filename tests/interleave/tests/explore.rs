@@ -1,0 +1,107 @@
+//! Every order of the statements of two sides, depth first.
+
+use crate::footprint::Footprint;
+use crate::side::{Side, Stand};
+use std::collections::BTreeSet;
+use tokio_postgres::Client;
+
+/// Orders of one pair; more are not tried, and said so.
+const ORDERS_MAX: usize = 400;
+
+/// A place where the order could have gone on otherwise.
+#[derive(Debug)]
+struct Choice {
+    taken: usize,
+    /// Whether the other side, B after A, is still to be tried here.
+    has_other: bool,
+}
+
+/// How one order ended.
+pub(crate) struct Ended {
+    /// The statements in the order in which they ran.
+    pub(crate) order: Vec<String>,
+    /// What the callers were told.
+    pub(crate) answers: [String; 2],
+}
+
+/// Goes through the orders: asks for the next, and is told which choices it had.
+#[derive(Default)]
+pub(crate) struct Explorer {
+    path: Vec<Choice>,
+    pub(crate) count: usize,
+    /// Whether there were more orders than are tried.
+    pub(crate) is_cut: bool,
+}
+
+impl Explorer {
+    /// Returns whether there is another order, and prepares it.
+    pub(crate) fn next(&mut self) -> bool {
+        if self.count > 0 {
+            while self.path.last().is_some_and(|choice| !choice.has_other) {
+                self.path.pop();
+            }
+            let Some(last) = self.path.last_mut() else { return false };
+            (last.taken, last.has_other) = (1, false);
+            self.is_cut = self.count == ORDERS_MAX;
+            if self.is_cut {
+                return false;
+            }
+        }
+        self.count += 1;
+        true
+    }
+
+    /// Runs the sides in the prepared order, and beyond it A first.
+    pub(crate) async fn run(
+        &mut self,
+        sql: &Client,
+        tables: &BTreeSet<String>,
+        mut sides: [Side; 2],
+    ) -> Ended {
+        let mut order = Vec::new();
+        let mut depth = 0;
+        // The last step of B, and whether A could have gone before it.
+        let mut after: Option<Footprint> = None;
+        loop {
+            let can = |side: usize| matches!(sides[side].stand, Stand::Before(_));
+            let could = [can(0), can(1)];
+            let next = sides[0].next(tables);
+            let same_as_before = after.as_ref().is_some_and(|b| b.is_independent_of(&next));
+            let taken = match (could, &sides) {
+                ([false, false], [a, b]) => match (&a.stand, &b.stand) {
+                    (Stand::Done(a), Stand::Done(b)) => {
+                        return Ended { order, answers: [a.clone(), b.clone()] };
+                    }
+                    (a, b) => panic!("deadlock: {a:?} and {b:?} after {order:#?}"),
+                },
+                ([true, false], _) => 0,
+                ([false, true], _) => 1,
+                // Going on with A after an independent step of B is an order that was tried with A first.
+                ([true, true], _) if same_as_before => 1,
+                ([true, true], _) => self.choose(&mut depth),
+            };
+            let Stand::Before(statement) = &sides[taken].stand else { unreachable!() };
+            order.push(format!("{} {}", ["A", "B"][taken], statement.name));
+            after = (taken == 1 && could[0]).then(|| sides[1].next(tables));
+            let (stepping, other) = pick(&mut sides, taken);
+            stepping.step(sql, &other.pids(), tables).await;
+            if other.stand == Stand::Waiting {
+                let ours = stepping.pids();
+                other.settle(Some((sql, &ours))).await;
+            }
+        }
+    }
+
+    fn choose(&mut self, depth: &mut usize) -> usize {
+        if *depth == self.path.len() {
+            self.path.push(Choice { taken: 0, has_other: true });
+        }
+        *depth += 1;
+        self.path[*depth - 1].taken
+    }
+}
+
+fn pick(sides: &mut [Side; 2], taken: usize) -> (&mut Side, &mut Side) {
+    let [a, b] = sides;
+    if taken == 0 { (a, b) } else { (b, a) }
+}

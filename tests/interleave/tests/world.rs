@@ -1,0 +1,248 @@
+//! A database with both schemas, a run for two transactions to meet at, and what is left of it afterwards.
+
+use crate::pairs::Kind;
+use gauntlet_core::protocol::{Command, Completion, StopReason, VerdictState};
+use gauntlet_core::{LeaseEpoch, ReplicaId, RunId, SessionId};
+use gauntlet_pg::{PgConfig, Pool};
+use gauntlet_runtime::ids;
+use gauntlet_testkit::TestDatabase;
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::pin::Pin;
+use tokio_postgres::{Client, NoTls};
+use uuid::Uuid;
+
+/// Grants of the set-up have the first epoch.
+const GRANTED: LeaseEpoch = LeaseEpoch(1);
+/// The session that holds the leases, and the two that claim.
+const HOLDER: SessionId = SessionId(Uuid::from_u128(1));
+const CLAIMERS: [SessionId; 2] = [SessionId(Uuid::from_u128(2)), SessionId(Uuid::from_u128(3))];
+const REPLICA: ReplicaId = ReplicaId(Uuid::from_u128(4));
+const SHARDS: u32 = 2;
+/// What the transactions write, referring tables first.
+const CLEARED: [&str; 11] = [
+    "run_events",
+    "shards",
+    "runs",
+    "executor_sessions",
+    "trigger_requests",
+    "lanes",
+    "orgs",
+    "attempts",
+    "fences",
+    "seals",
+    "verdicts",
+];
+
+/// Connections of one side: one to each schema.
+struct Connections {
+    scheduler: Pool,
+    results: Pool,
+    pids: Vec<i32>,
+}
+
+/// Two transactions that meet.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pair {
+    pub(crate) kinds: [Kind; 2],
+    /// The shard that each is about.
+    pub(crate) shards: [u32; 2],
+}
+
+pub(crate) struct World {
+    pub(crate) sql: Client,
+    pub(crate) tables: BTreeSet<String>,
+    sides: [Connections; 2],
+    aside: Connections,
+    /// The run, one more with a shard that can be claimed, and those that are admitted.
+    runs: [RunId; 4],
+    _database: TestDatabase,
+}
+
+impl World {
+    pub(crate) async fn start() -> Self {
+        let schema = concat!(
+            include_str!("../../../services/scheduler/migrations/0001_runs.sql"),
+            include_str!("../../../services/scheduler/migrations/0003_audit.sql"),
+            include_str!("../../../services/results/migrations/0001_attempts.sql"),
+            include_str!("../../../services/results/migrations/0003_generations.sql"),
+            include_str!("../../../services/results/migrations/0004_audit.sql"),
+        );
+        let database = TestDatabase::create("interleave", schema, async |url: String| {
+            gauntlet_scheduler::migrate(&url).await?;
+            gauntlet_results::migrate(&url).await?;
+            Ok(())
+        })
+        .await;
+        let (sql, connection) = tokio_postgres::connect(database.url(), NoTls).await.unwrap();
+        #[expect(clippy::disallowed_methods, reason = "ends with the client of this test")]
+        tokio::spawn(connection);
+        sql.batch_execute("CREATE SCHEMA saved; SET search_path = scheduler, results")
+            .await
+            .unwrap();
+        let query =
+            "SELECT tablename::text FROM pg_tables WHERE schemaname IN ('scheduler', 'results')";
+        let tables = sql.query(query, &[]).await.unwrap();
+        let tables = tables.iter().map(|row| row.get(0)).collect();
+        let url = database.url();
+        let sides = [Connections::open(url).await, Connections::open(url).await];
+        let aside = Connections::open(url).await;
+        aside.results().ensure_partitions().await;
+        let runs = [(); 4].map(|()| RunId(ids::v7()));
+        Self { sql, tables, sides, aside, runs, _database: database }
+    }
+
+    pub(crate) fn pids(&self, side: usize) -> Vec<i32> {
+        self.sides[side].pids.clone()
+    }
+
+    /// Makes what the pair needs to have something to do, in tables that are otherwise empty, and saves it.
+    pub(crate) async fn set_up(&self, pair: &Pair) {
+        self.sql
+            .batch_execute(&CLEARED.map(|t| format!("DELETE FROM {t};")).concat())
+            .await
+            .unwrap();
+        let (scheduler, [run, more, ..]) = (self.aside.scheduler(), self.runs);
+        let has = |kind| pair.kinds.contains(&kind);
+        scheduler.open_session(HOLDER, SHARDS).await;
+        for session in CLAIMERS {
+            scheduler.open_session(session, 1).await;
+        }
+        scheduler.admit(run, "e", SHARDS).await;
+        // A claim needs a shard that waits, but a run that is finalized has none.
+        let leased = if has(Kind::Claim) && !has(Kind::Close) { 1 } else { SHARDS };
+        scheduler.claim(HOLDER, leased).await;
+        for shard in 0..leased {
+            let granted = Command::MarkGranted { epoch: GRANTED };
+            scheduler.apply(run, Some(shard), granted).await;
+        }
+        if has(Kind::Close) {
+            for shard in 0..SHARDS {
+                scheduler.apply(run, Some(shard), done()).await;
+            }
+            scheduler.apply(run, None, Command::ClaimFinalization { replica: REPLICA }).await;
+            if has(Kind::Claim) {
+                scheduler.admit(more, "e", 1).await;
+            }
+        }
+        let save = |t: &str| {
+            format!("DROP TABLE IF EXISTS saved.{t}; CREATE TABLE saved.{t} AS SELECT * FROM {t};")
+        };
+        self.sql.batch_execute(&CLEARED.map(save).concat()).await.unwrap();
+    }
+
+    /// Brings every table back to where [`World::set_up`] left it.
+    pub(crate) async fn restore(&self) {
+        let clear = CLEARED.iter().map(|t| format!("DELETE FROM {t};"));
+        let fill = CLEARED.iter().rev();
+        let fill = fill
+            .map(|t| format!("INSERT INTO {t} OVERRIDING SYSTEM VALUE SELECT * FROM saved.{t};"));
+        self.sql.batch_execute(&clear.chain(fill).collect::<String>()).await.unwrap();
+    }
+
+    /// Returns the work of one side.
+    pub(crate) fn work(
+        &self,
+        pair: &Pair,
+        side: usize,
+    ) -> Pin<Box<dyn Future<Output = String> + Send>> {
+        let (kind, shard) = (pair.kinds[side], pair.shards[side]);
+        let (scheduler, results) = (self.sides[side].scheduler(), self.sides[side].results());
+        let ([run, ..], admitted) = (self.runs, self.runs[2 + side]);
+        // Two that admit meet in a lane that neither finds.
+        let environment = if pair.kinds == [Kind::Admit; 2] { "new" } else { "e" };
+        let (shard_index, command) = match kind {
+            Kind::Admit => {
+                return Box::pin(async move { scheduler.admit(admitted, environment, 1).await });
+            }
+            Kind::Claim => {
+                return Box::pin(async move { scheduler.claim(CLAIMERS[side], 1).await });
+            }
+            Kind::Renew => {
+                return Box::pin(
+                    async move { scheduler.renew(HOLDER, &[(run, shard, GRANTED)]).await },
+                );
+            }
+            Kind::Ingest => {
+                // The same shard twice: its old holder and its new one.
+                let again = pair.shards[0] == pair.shards[1] && side == 1;
+                let (shard, epoch) = (shard as i32, 1 + i64::from(again));
+                return Box::pin(async move { results.ingest(run, shard, epoch).await });
+            }
+            Kind::Seal => {
+                let epoch = 1 + side as i64;
+                return Box::pin(async move { results.seal(run, SHARDS, epoch).await });
+            }
+            Kind::Reap => (Some(shard), Command::Lose { epoch: GRANTED }),
+            Kind::Complete => (Some(shard), done()),
+            Kind::HandBack => (Some(shard), completed(Completion::HandedBack)),
+            Kind::Abort => (None, Command::Abort { reason: format!("by {side}") }),
+            Kind::Stop => {
+                let stop =
+                    Command::Stop { generation: 1, reason: StopReason::Deadline, parked: None };
+                (None, stop)
+            }
+            Kind::Close => {
+                let verdict = VerdictState::Passed;
+                let close = Command::Close { generation: 1, epoch: 1, verdict, digest: "d".into() };
+                (None, close)
+            }
+        };
+        Box::pin(async move { scheduler.apply(run, shard_index, command).await })
+    }
+
+    /// Returns every row that the two could have written, without times and random ids.
+    pub(crate) async fn rows(&self) -> String {
+        let query = "SELECT string_agg(t || ' ' || r, E'\\n' ORDER BY t, r) FROM (
+            SELECT 'run' AS t, (run_id, state, generation, revision, open_shard_count, shard_count, stop_reason, finalizer_epoch, finalizer_id, digest, reason, verdict, started_at IS NULL, finished_at IS NULL)::text AS r FROM runs
+            UNION ALL SELECT 'shard', (run_id, shard_index, state, epoch, announced, session_id, lease_id IS NULL, infra_attempts, running, progress, suspects, poisoned, reported_count, failure_class)::text FROM shards
+            UNION ALL SELECT 'event', (run_id, revision, generation, terminal, payload)::text FROM run_events
+            UNION ALL SELECT 'lane', (org, environment, pass)::text FROM lanes
+            UNION ALL SELECT 'org', (org, pass)::text FROM orgs
+            UNION ALL SELECT 'request', (request_id, run_id)::text FROM trigger_requests
+            UNION ALL SELECT 'session', (session_id, reaped, draining)::text FROM executor_sessions
+            UNION ALL SELECT 'fence', f::text FROM fences AS f
+            UNION ALL SELECT 'attempt', (run_id, generation, ordinal, attempt, shard_index, epoch, outcome, final)::text FROM attempts
+            UNION ALL SELECT 'seal', (run_id, generation, test_count, skipped, errored, not_run)::text FROM seals
+            UNION ALL SELECT 'verdict', v::text FROM verdicts AS v) AS rows";
+        self.sql.query_one(query, &[]).await.unwrap().get::<_, Option<_>>(0).unwrap_or_default()
+    }
+
+    /// Returns which invariants do not hold.
+    pub(crate) async fn violations(&self) -> Vec<String> {
+        let mut violations = self.aside.scheduler().audit(&self.runs).await;
+        violations.extend(self.aside.results().audit(&self.runs).await);
+        violations
+    }
+}
+
+impl Connections {
+    async fn open(url: &str) -> Self {
+        let mut config = PgConfig::from_url(url).unwrap();
+        config.pool_size_max = 1;
+        let scheduler = Pool::connect(&config, "interleave", "scheduler").await.unwrap();
+        let results = Pool::connect(&config, "interleave", "results").await.unwrap();
+        let mut pids = Vec::new();
+        for pool in [&scheduler, &results] {
+            let row = pool.read().query_one("SELECT pg_backend_pid()", &[]).await.unwrap();
+            pids.push(row.get(0));
+        }
+        Self { scheduler, results, pids }
+    }
+
+    fn scheduler(&self) -> gauntlet_scheduler::interleave::Transactions {
+        gauntlet_scheduler::interleave::Transactions::new(self.scheduler.clone())
+    }
+
+    fn results(&self) -> gauntlet_results::interleave::Transactions {
+        gauntlet_results::interleave::Transactions::new(self.results.clone())
+    }
+}
+
+fn done() -> Command {
+    completed(Completion::Done { reported_count: 1, deferred: Vec::new() })
+}
+
+fn completed(completion: Completion) -> Command {
+    Command::Complete { session: HOLDER, epoch: GRANTED, completion, parked: Some(REPLICA) }
+}
