@@ -1,0 +1,258 @@
+//! Runs as people and programs start them: through the gateway, some aborted, some partly retried, some commands twice.
+//!
+//! A command is repeated until it is answered; what was answered is kept, because the checker holds the mesh to it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use gauntlet_proto::v1;
+use gauntlet_rpc::{Reason, reason_of};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tonic::Status;
+use uuid::Uuid;
+
+use crate::plan::RunPlan;
+use crate::world::World;
+
+/// Runs under way at once.
+const RUNS_AT_ONCE: usize = 14;
+/// How long a generation may take before it counts as stuck: several leases, an outage and their queue.
+const STUCK_AFTER: Duration = Duration::from_secs(150);
+/// How long a command may stay without an answer.
+const ANSWER_MAX: Duration = Duration::from_secs(90);
+const LOOK_INTERVAL: Duration = Duration::from_millis(150);
+const AGAIN_AFTER: Duration = Duration::from_millis(100);
+
+/// What was asked of a run and answered.
+#[derive(Debug, Clone)]
+pub(crate) struct RunRecord {
+    pub(crate) plan: RunPlan,
+    pub(crate) run_id: Uuid,
+    /// Generations that were begun.
+    pub(crate) generations: i32,
+    /// What each abort was answered; in order.
+    pub(crate) aborts: Vec<AbortRecord>,
+    /// What went wrong on the way, as seen from outside.
+    pub(crate) trouble: Vec<String>,
+}
+
+/// An abort and its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AbortRecord {
+    pub(crate) generation: i32,
+    /// False when the run had ended otherwise.
+    pub(crate) aborted: bool,
+}
+
+/// When to begin no further run.
+pub(crate) trait Enough: Send + Sync + 'static {
+    fn enough(&self, begun: u32) -> bool;
+}
+
+/// How far the load is.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    pub(crate) begun: AtomicU32,
+    pub(crate) ended: AtomicU32,
+}
+
+/// Begins runs until it is enough and follows each to its end.
+pub(crate) async fn generate(
+    world: Arc<World>,
+    seed: u64,
+    retries: bool,
+    enough: Arc<dyn Enough>,
+    progress: Arc<Progress>,
+) -> anyhow::Result<Vec<RunRecord>> {
+    let mut under_way: JoinSet<anyhow::Result<RunRecord>> = JoinSet::new();
+    let mut records = Vec::new();
+    let mut next = 0;
+    loop {
+        while under_way.len() < RUNS_AT_ONCE && !enough.enough(next) {
+            let mut plan = RunPlan::of(seed, next);
+            if !retries {
+                plan.again.clear();
+            }
+            under_way.spawn(Driver { world: Arc::clone(&world), plan }.drive());
+            next += 1;
+            progress.begun.store(next, Ordering::Relaxed);
+        }
+        let Some(ended) = under_way.join_next().await else { return Ok(records) };
+        records.push(ended??);
+        progress.ended.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+struct Driver {
+    world: Arc<World>,
+    plan: RunPlan,
+}
+
+impl Driver {
+    async fn drive(self) -> anyhow::Result<RunRecord> {
+        let mut trouble = Vec::new();
+        let run_id = self.trigger(&mut trouble).await?;
+        let mut record = RunRecord {
+            run_id,
+            generations: 1,
+            aborts: Vec::new(),
+            trouble,
+            plan: self.plan.clone(),
+        };
+        self.follow(&mut record, self.plan.abort_after).await?;
+        if !self.plan.again.is_empty() && record.trouble.is_empty() {
+            self.retry(&mut record).await?;
+            self.follow(&mut record, self.plan.abort_again_after).await?;
+        }
+        Ok(record)
+    }
+
+    async fn trigger(&self, trouble: &mut Vec<String>) -> anyhow::Result<Uuid> {
+        let plan = &self.plan;
+        let tests = self.world.test_ids.iter().take(plan.tests as usize);
+        let request = v1::TriggerRunRequest {
+            request_id: plan.request_id.to_string(),
+            selection: Some(v1::TestSelection {
+                test_ids: tests.cloned().collect(),
+                ..Default::default()
+            }),
+            options: Some(v1::RunOptions {
+                shards: plan.shards.cast_signed(),
+                browser: v1::Browser::Firefox.into(),
+                retries: plan.retries,
+                variables: plan.script.variables(),
+                ..Default::default()
+            }),
+            trigger: Some(v1::Trigger {
+                callback_url: self.world.receiver.url(),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let send = || {
+            let (mut client, request) = (self.world.scheduler.clone(), request.clone());
+            async move { client.trigger_run(request).await }
+        };
+        let (first, second) = self.sent(send).await?;
+        let id = |reply: v1::TriggerRunResponse| reply.run.unwrap_or_default().run_id;
+        let run_id = id(first);
+        if let Some(second) = second.map(id).filter(|second| *second != run_id) {
+            trouble.push(format!("one request made the runs {run_id} and {second}"));
+        }
+        Ok(run_id.parse()?)
+    }
+
+    /// Sends a command until it is answered, twice at once if the plan says so.
+    async fn sent<T, F>(&self, send: impl Fn() -> F) -> Result<(T, Option<T>), Status>
+    where
+        F: Future<Output = Result<tonic::Response<T>, Status>>,
+    {
+        if self.plan.twice {
+            let (first, second) = tokio::join!(answered(&send), answered(&send));
+            return Ok((first?, Some(second?)));
+        }
+        Ok((answered(&send).await?, None))
+    }
+
+    async fn retry(&self, record: &mut RunRecord) -> anyhow::Result<()> {
+        let request = v1::RetryRunRequest {
+            run_id: record.run_id.to_string(),
+            generation: record.generations,
+            ordinals: self.plan.again.clone(),
+            shards: 0,
+        };
+        let send = || {
+            let (mut client, request) = (self.world.scheduler.clone(), request.clone());
+            async move { client.retry_run(request).await }
+        };
+        self.sent(send).await?;
+        record.generations += 1;
+        Ok(())
+    }
+
+    /// Waits for the end of the latest generation, aborting it on the way if it shall be.
+    async fn follow(
+        &self,
+        record: &mut RunRecord,
+        abort_after: Option<Duration>,
+    ) -> anyhow::Result<()> {
+        let deadline = Instant::now() + STUCK_AFTER;
+        if let Some(wait) = abort_after {
+            tokio::time::sleep(wait).await;
+            let aborted = self.abort(record.run_id).await?;
+            record.aborts.push(AbortRecord { generation: record.generations, aborted });
+        }
+        loop {
+            let request = v1::GetRunRequest { run_id: record.run_id.to_string() };
+            let seen = self.world.scheduler.clone().get_run(request).await;
+            let run = seen.ok().and_then(|reply| reply.into_inner().run);
+            if let Some(run) = &run
+                && run.generation == record.generations
+                && is_terminal(run.state())
+            {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                let state = run.map(|run| (run.generation, run.state(), run.open_shard_count));
+                record.trouble.push(format!(
+                    "generation {} has not ended within {STUCK_AFTER:?}; last seen {state:?}",
+                    record.generations
+                ));
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+    }
+
+    /// Returns whether the run was aborted; else it had ended before.
+    async fn abort(&self, run_id: Uuid) -> Result<bool, Status> {
+        let request =
+            v1::AbortRunRequest { run_id: run_id.to_string(), reason: "chaos".to_owned() };
+        let send = || {
+            let (mut client, request) = (self.world.scheduler.clone(), request.clone());
+            async move { client.abort_run(request).await }
+        };
+        match self.sent(send).await {
+            Ok(_) => Ok(true),
+            Err(status) if reason_of(&status) == Some(Reason::RunTerminal) => Ok(false),
+            Err(status) => Err(status),
+        }
+    }
+}
+
+/// Sends until there is an answer that another try would not change.
+async fn answered<T, F>(send: impl Fn() -> F) -> Result<T, Status>
+where
+    F: Future<Output = Result<tonic::Response<T>, Status>>,
+{
+    let deadline = Instant::now() + ANSWER_MAX;
+    loop {
+        let status = match send().await {
+            Ok(reply) => return Ok(reply.into_inner()),
+            Err(status) => status,
+        };
+        let settled = matches!(
+            reason_of(&status),
+            Some(
+                Reason::RunTerminal
+                    | Reason::RunNotTerminal
+                    | Reason::RunNotFound
+                    | Reason::TestNotFound
+                    | Reason::FieldInvalid
+                    | Reason::LimitExceeded
+                    | Reason::RequestIdReused
+            )
+        );
+        if settled || Instant::now() >= deadline {
+            return Err(status);
+        }
+        tokio::time::sleep(AGAIN_AFTER).await;
+    }
+}
+
+fn is_terminal(state: v1::RunState) -> bool {
+    use v1::RunState::{Aborted, Errored, Failed, Passed};
+    matches!(state, Passed | Failed | Errored | Aborted)
+}
