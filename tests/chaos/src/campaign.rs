@@ -26,6 +26,8 @@ pub(crate) struct Tally {
     pub(crate) beside: u32,
     /// Tries for which no run came or nobody could be struck.
     pub(crate) missed: u32,
+    /// Last words of processes that ended though nobody ended them.
+    pub(crate) ended: Vec<String>,
 }
 
 impl Tally {
@@ -56,10 +58,12 @@ pub(crate) async fn run(
         let cell = next(&tally, &tries, &mut striker.dice);
         *tries.entry(cell).or_default() += 1;
         let counted = strike(&mut striker, cell, &mut tally).await?;
+        tally.ended.extend(striker.world.processes.revive().await?);
         told(&tally, cell, counted);
         tokio::time::sleep(PAUSE).await;
     }
     striker.settle().await?;
+    tally.ended.extend(striker.world.processes.revive().await?);
     Ok(tally)
 }
 

@@ -141,7 +141,8 @@ async fn chaos(settings: Settings) -> anyhow::Result<Scorecard> {
     let began = Instant::now();
     let folder = tempfile::Builder::new().prefix("gauntlet-chaos-").tempdir()?;
     let sizes = Sizes { executors: settings.executors };
-    let world = Arc::new(World::start(folder.path(), sizes).await?);
+    let (world, ended) = World::start(folder.path(), sizes).await?;
+    let world = Arc::new(world);
     let deadline = Instant::now() + Duration::from_secs(settings.seconds);
     let limits = Arc::new(Limits { settings, deadline, counted: AtomicU32::new(0) });
     let progress = Arc::new(Progress::default());
@@ -169,7 +170,8 @@ async fn chaos(settings: Settings) -> anyhow::Result<Scorecard> {
     };
     let enough = |_| limits.enough(progress.begun.load(Ordering::Relaxed));
     let campaign = campaign::run(Arc::clone(&world), settings.seed, enough, told);
-    let (records, tally) = tokio::try_join!(load, campaign)?;
+    let (records, mut tally) = tokio::try_join!(load, campaign)?;
+    tally.ended.extend(ended);
     let mut violations = settled(&world).await?;
     let facts = checker::facts::read(&world).await?;
     violations.extend(judged(&records, &facts));

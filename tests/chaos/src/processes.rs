@@ -35,6 +35,8 @@ impl Launch {
 struct Running {
     launch: Launch,
     process: GauntletProcess,
+    /// False from the moment it is told to end until it is started again.
+    expected: bool,
 }
 
 /// All processes; killed with this value.
@@ -50,12 +52,16 @@ impl Processes {
 
     pub(crate) async fn start(&self, name: &str, launch: Launch) {
         let process = launch.spawn();
-        self.running.lock().await.insert(name.to_owned(), Running { launch, process });
+        self.running
+            .lock()
+            .await
+            .insert(name.to_owned(), Running { launch, process, expected: true });
     }
 
     pub(crate) async fn kill9(&self, name: &str) -> anyhow::Result<()> {
         let mut all = self.running.lock().await;
         let running = find(&mut all, name)?;
+        running.expected = false;
         running.process.kill9();
         self.keep(name, &running.process.output())
     }
@@ -70,6 +76,7 @@ impl Processes {
         let running = find(&mut all, name)?;
         change(&mut running.launch);
         running.process = running.launch.spawn();
+        running.expected = true;
         Ok(())
     }
 
@@ -87,6 +94,7 @@ impl Processes {
     pub(crate) async fn drain(&self, name: &str) -> anyhow::Result<()> {
         let mut all = self.running.lock().await;
         let running = find(&mut all, name)?;
+        running.expected = false;
         running.process.sigcont();
         running.process.sigterm();
         Ok(())
@@ -115,17 +123,21 @@ impl Processes {
         self.running.lock().await.keys().filter(|name| name.starts_with(kind)).cloned().collect()
     }
 
-    /// Returns processes that have ended though nobody ended them.
-    pub(crate) async fn dead(&self) -> Vec<String> {
+    /// Starts processes again that have ended though nobody ended them, as an orchestrator does; returns their last words.
+    pub(crate) async fn revive(&self) -> anyhow::Result<Vec<String>> {
         let mut all = self.running.lock().await;
-        let dead = all.iter_mut().filter_map(|(name, running)| {
-            (!running.process.is_running()).then(|| {
-                let output = running.process.output();
-                let from = output.len().saturating_sub(400);
-                format!("{name} has ended: …{}", output.get(from..).unwrap_or_default())
-            })
-        });
-        dead.collect()
+        let mut dead = Vec::new();
+        for (name, running) in all.iter_mut().filter(|(_, running)| running.expected) {
+            if running.process.is_running() {
+                continue;
+            }
+            let output = running.process.output();
+            let last = output.lines().last().unwrap_or_default();
+            dead.push(format!("{name}: {last}"));
+            self.keep(name, &output)?;
+            running.process = running.launch.spawn();
+        }
+        Ok(dead)
     }
 
     /// Ends all of them, politely, and keeps what they printed.

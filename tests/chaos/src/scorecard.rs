@@ -74,6 +74,12 @@ impl fmt::Display for Scorecard {
             }
             writeln!(f)?;
         }
+        writeln!(
+            f,
+            "\nprocesses that ended by themselves and were started again: {}",
+            tally.ended.len()
+        )?;
+        tally.ended.iter().take(SHOWN_MAX).try_for_each(|last| writeln!(f, "  {last}"))?;
         let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
         for violation in violations {
             *kinds.entry(violation.what).or_default() += 1;

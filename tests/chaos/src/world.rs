@@ -76,8 +76,8 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Starts everything below `dir` and waits until executors are connected.
-    pub(crate) async fn start(dir: &Path, sizes: Sizes) -> anyhow::Result<Self> {
+    /// Starts everything below `dir` and waits until executors are connected; also returns what ended by itself meanwhile.
+    pub(crate) async fn start(dir: &Path, sizes: Sizes) -> anyhow::Result<(Self, Vec<String>)> {
         for folder in ["logs", "ledgers"] {
             std::fs::create_dir_all(dir.join(folder))?;
         }
@@ -111,8 +111,8 @@ impl World {
             store,
         };
         world.test_ids = world.import().await?;
-        world.until_connected(sizes).await?;
-        Ok(world)
+        let dead = world.until_connected(sizes).await?;
+        Ok((world, dead))
     }
 
     async fn import(&self) -> anyhow::Result<Vec<String>> {
@@ -144,18 +144,20 @@ impl World {
         }
     }
 
-    async fn until_connected(&self, sizes: Sizes) -> anyhow::Result<()> {
+    /// Returns what ended by itself on the way.
+    async fn until_connected(&self, sizes: Sizes) -> anyhow::Result<Vec<String>> {
+        let mut dead = Vec::new();
         let wanted = i64::from(sizes.executors);
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
             let alive = "SELECT count(*) FROM scheduler.executor_sessions WHERE NOT reaped";
             let alive: i64 = self.sql.query(alive, &[]).await?[0].get(0);
             if alive >= wanted {
-                return Ok(());
+                return Ok(dead);
             }
-            let dead = self.processes.dead().await;
+            dead.extend(self.processes.revive().await?);
             let late = tokio::time::Instant::now() >= deadline;
-            anyhow::ensure!(!late && dead.is_empty(), "{alive} of {wanted} executors: {dead:?}");
+            anyhow::ensure!(!late, "{alive} of {wanted} executors: {dead:?}");
             tokio::time::sleep(AGAIN_AFTER).await;
         }
     }
