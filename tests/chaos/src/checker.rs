@@ -4,6 +4,8 @@
 //! the mesh: the rule of `core::verdict`, whose own tests hold it.
 
 pub(crate) mod facts;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

@@ -17,7 +17,7 @@ use crate::plan::RunPlan;
 use crate::world::World;
 
 /// Runs under way at once.
-const RUNS_AT_ONCE: usize = 24;
+const RUNS_AT_ONCE: usize = 64;
 /// How long a generation may take before it counts as stuck: several leases, an outage and their queue.
 const STUCK_AFTER: Duration = Duration::from_secs(150);
 /// How long a command may stay without an answer.
