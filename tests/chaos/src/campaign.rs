@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::faults::{Fault, Striker};
 use crate::plan::Dice;
 use crate::points::Point;
@@ -14,8 +16,9 @@ pub(crate) type Cell = (Fault, Point);
 
 /// Tries of a cell that count as a turn.
 const TRIES: u32 = 3;
-/// Pause between two faults, so that runs also end.
-const PAUSE: Duration = Duration::from_millis(150);
+/// Longest wait for runs to end between two faults.
+const PAUSE_MAX: Duration = Duration::from_secs(3);
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// What struck where.
 #[derive(Debug, Clone, Default)]
@@ -44,23 +47,29 @@ impl Tally {
     }
 }
 
-/// Strikes until `enough` says so; hears of each fault by `told`.
+/// Strikes until it is enough, and lets `pace` runs end between two faults, or some time pass; `told` hears of each.
 pub(crate) async fn run(
     world: Arc<World>,
     seed: u64,
-    enough: impl Fn(u32) -> bool,
+    enough: impl Fn() -> bool,
+    ended_runs: impl Fn() -> u32,
+    pace: u32,
     told: impl Fn(&Tally, Cell, bool),
 ) -> anyhow::Result<Tally> {
     let mut striker = Striker::new(world, Dice::new(seed, 0));
     let mut tally = Tally::default();
     let mut tries: BTreeMap<Cell, u32> = BTreeMap::new();
-    while !enough(tally.total()) {
+    while !enough() {
         let cell = next(&tally, &tries, &mut striker.dice);
         *tries.entry(cell).or_default() += 1;
         let counted = strike(&mut striker, cell, &mut tally).await?;
         tally.ended.extend(striker.world.processes.revive().await?);
         told(&tally, cell, counted);
-        tokio::time::sleep(PAUSE).await;
+        // A mesh that is always broken ends no run.
+        let (begun, ended) = (Instant::now(), ended_runs());
+        while ended_runs() < ended + pace && begun.elapsed() < PAUSE_MAX && !enough() {
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
     }
     striker.settle().await?;
     tally.ended.extend(striker.world.processes.revive().await?);

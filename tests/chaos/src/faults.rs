@@ -165,8 +165,8 @@ impl Striker {
         };
         let mut names = self.world.processes.names(kind).await;
         let busy = names.iter().filter(|name| self.busy.lock().contains(*name)).count();
-        // One replica always goes on; the others may be killed while one is frozen.
-        if fault.freezes() && busy > 0 && names.len() - busy < 2 {
+        // One replica always goes on; it may be killed while the other is frozen.
+        if fault.freezes() && names.len() - busy < 2 {
             return Ok(None);
         }
         self.dice.shuffle(&mut names);

@@ -2,12 +2,14 @@
 //!
 //! A command is repeated until it is answered; what was answered is kept, because the checker holds the mesh to it.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use gauntlet_proto::v1;
-use gauntlet_rpc::{Reason, reason_of};
+use gauntlet_proto::v1::scheduler_service_client::SchedulerServiceClient;
+use gauntlet_rpc::{Peer, Reason, reason_of, with_deadline};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tonic::Status;
@@ -22,7 +24,9 @@ const RUNS_AT_ONCE: usize = 64;
 const STUCK_AFTER: Duration = Duration::from_secs(150);
 /// How long a command may stay without an answer.
 const ANSWER_MAX: Duration = Duration::from_secs(90);
-const LOOK_INTERVAL: Duration = Duration::from_millis(150);
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// How long one try of a command may take.
+const TRY_MAX: Duration = Duration::from_secs(4);
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// What was asked of a run and answered.
@@ -58,6 +62,27 @@ pub(crate) struct Progress {
     pub(crate) ended: AtomicU32,
 }
 
+/// Generations that have ended, as the database says.
+#[derive(Debug, Default)]
+struct Ends(Mutex<HashSet<(Uuid, i32)>>);
+
+impl Ends {
+    fn has(&self, run_id: Uuid, generation: i32) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&(run_id, generation))
+    }
+
+    /// Reads the latest ends, for ever.
+    async fn follow(self: Arc<Self>, world: Arc<World>) -> anyhow::Result<()> {
+        let query = "SELECT run_id, generation FROM scheduler.runs WHERE finished_at > now() - interval '60 s'";
+        loop {
+            let rows = world.sql.query(query, &[]).await?;
+            let ends = rows.iter().map(|row| (row.get(0), row.get(1)));
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(ends);
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+    }
+}
+
 /// Begins runs until it is enough and follows each to its end.
 pub(crate) async fn generate(
     world: Arc<World>,
@@ -68,6 +93,9 @@ pub(crate) async fn generate(
 ) -> anyhow::Result<Vec<RunRecord>> {
     let mut under_way: JoinSet<anyhow::Result<RunRecord>> = JoinSet::new();
     let mut records = Vec::new();
+    let ends = Arc::<Ends>::default();
+    let mut watch = JoinSet::new();
+    watch.spawn(Arc::clone(&ends).follow(Arc::clone(&world)));
     let mut next = 0;
     loop {
         while under_way.len() < RUNS_AT_ONCE && !enough.enough(next) {
@@ -75,11 +103,19 @@ pub(crate) async fn generate(
             if !retries {
                 plan.again.clear();
             }
-            under_way.spawn(Driver { world: Arc::clone(&world), plan }.drive());
+            let (world, ends) = (Arc::clone(&world), Arc::clone(&ends));
+            under_way.spawn(Driver { world, ends, plan }.drive());
             next += 1;
             progress.begun.store(next, Ordering::Relaxed);
         }
-        let Some(ended) = under_way.join_next().await else { return Ok(records) };
+        let ended = tokio::select! {
+            ended = under_way.join_next() => ended,
+            Some(stopped) = watch.join_next() => {
+                stopped??;
+                continue;
+            }
+        };
+        let Some(ended) = ended else { return Ok(records) };
         records.push(ended??);
         progress.ended.fetch_add(1, Ordering::Relaxed);
     }
@@ -87,6 +123,7 @@ pub(crate) async fn generate(
 
 struct Driver {
     world: Arc<World>,
+    ends: Arc<Ends>,
     plan: RunPlan,
 }
 
@@ -131,8 +168,8 @@ impl Driver {
             }),
             ..Default::default()
         };
-        let send = || {
-            let (mut client, request) = (self.world.scheduler.clone(), request.clone());
+        let send = |mut client: SchedulerServiceClient<Peer>| {
+            let request = with_deadline(request.clone(), TRY_MAX);
             async move { client.trigger_run(request).await }
         };
         let (first, second) = self.sent(send).await?;
@@ -145,15 +182,20 @@ impl Driver {
     }
 
     /// Sends a command until it is answered, twice at once if the plan says so.
-    async fn sent<T, F>(&self, send: impl Fn() -> F) -> Result<(T, Option<T>), Status>
+    async fn sent<T, F>(
+        &self,
+        send: impl Fn(SchedulerServiceClient<Peer>) -> F,
+    ) -> Result<(T, Option<T>), Status>
     where
         F: Future<Output = Result<tonic::Response<T>, Status>>,
     {
         if self.plan.twice {
-            let (first, second) = tokio::join!(answered(&send), answered(&send));
+            let second = self.plan.number as usize + 1;
+            let (first, second) =
+                tokio::join!(self.answered(&send, 0), self.answered(&send, second));
             return Ok((first?, Some(second?)));
         }
-        Ok((answered(&send).await?, None))
+        Ok((self.answered(&send, 0).await?, None))
     }
 
     async fn retry(&self, record: &mut RunRecord) -> anyhow::Result<()> {
@@ -163,8 +205,8 @@ impl Driver {
             ordinals: self.plan.again.clone(),
             shards: 0,
         };
-        let send = || {
-            let (mut client, request) = (self.world.scheduler.clone(), request.clone());
+        let send = |mut client: SchedulerServiceClient<Peer>| {
+            let request = with_deadline(request.clone(), TRY_MAX);
             async move { client.retry_run(request).await }
         };
         self.sent(send).await?;
@@ -185,21 +227,13 @@ impl Driver {
             record.aborts.push(AbortRecord { generation: record.generations, aborted });
         }
         loop {
-            let request = v1::GetRunRequest { run_id: record.run_id.to_string() };
-            let seen = self.world.scheduler.clone().get_run(request).await;
-            let run = seen.ok().and_then(|reply| reply.into_inner().run);
-            if let Some(run) = &run
-                && run.generation == record.generations
-                && is_terminal(run.state())
-            {
+            if self.ends.has(record.run_id, record.generations) {
                 return Ok(());
             }
             if Instant::now() >= deadline {
-                let state = run.map(|run| (run.generation, run.state(), run.open_shard_count));
-                record.trouble.push(format!(
-                    "generation {} has not ended within {STUCK_AFTER:?}; last seen {state:?}",
-                    record.generations
-                ));
+                let generation = record.generations;
+                let late = format!("generation {generation} has not ended within {STUCK_AFTER:?}");
+                record.trouble.push(late);
                 return Ok(());
             }
             tokio::time::sleep(LOOK_INTERVAL).await;
@@ -210,8 +244,8 @@ impl Driver {
     async fn abort(&self, run_id: Uuid) -> Result<bool, Status> {
         let request =
             v1::AbortRunRequest { run_id: run_id.to_string(), reason: "chaos".to_owned() };
-        let send = || {
-            let (mut client, request) = (self.world.scheduler.clone(), request.clone());
+        let send = |mut client: SchedulerServiceClient<Peer>| {
+            let request = with_deadline(request.clone(), TRY_MAX);
             async move { client.abort_run(request).await }
         };
         match self.sent(send).await {
@@ -220,39 +254,47 @@ impl Driver {
             Err(status) => Err(status),
         }
     }
-}
 
-/// Sends until there is an answer that another try would not change.
-async fn answered<T, F>(send: impl Fn() -> F) -> Result<T, Status>
-where
-    F: Future<Output = Result<tonic::Response<T>, Status>>,
-{
-    let deadline = Instant::now() + ANSWER_MAX;
-    loop {
-        let status = match send().await {
-            Ok(reply) => return Ok(reply.into_inner()),
-            Err(status) => status,
-        };
-        let settled = matches!(
-            reason_of(&status),
-            Some(
-                Reason::RunTerminal
-                    | Reason::RunNotTerminal
-                    | Reason::RunNotFound
-                    | Reason::TestNotFound
-                    | Reason::FieldInvalid
-                    | Reason::LimitExceeded
-                    | Reason::RequestIdReused
-            )
-        );
-        if settled || Instant::now() >= deadline {
-            return Err(status);
+    /// Sends until there is an answer that another try would not change.
+    async fn answered<T, F>(
+        &self,
+        send: impl Fn(SchedulerServiceClient<Peer>) -> F,
+        first: usize,
+    ) -> Result<T, Status>
+    where
+        F: Future<Output = Result<tonic::Response<T>, Status>>,
+    {
+        let deadline = Instant::now() + ANSWER_MAX;
+        let mut turn = self.plan.number as usize + first;
+        loop {
+            let status = match send(self.world.scheduler(turn)).await {
+                Ok(reply) => return Ok(reply.into_inner()),
+                Err(status) => status,
+            };
+            if is_settled(&status) || Instant::now() >= deadline {
+                return Err(status);
+            }
+            turn += 1;
+            tokio::time::sleep(AGAIN_AFTER).await;
         }
-        tokio::time::sleep(AGAIN_AFTER).await;
     }
 }
 
-fn is_terminal(state: v1::RunState) -> bool {
-    use v1::RunState::{Aborted, Errored, Failed, Passed};
-    matches!(state, Passed | Failed | Errored | Aborted)
+fn is_settled(status: &Status) -> bool {
+    use Reason::{
+        FieldInvalid, LimitExceeded, RequestIdReused, RunNotFound, RunNotTerminal, RunTerminal,
+        TestNotFound,
+    };
+    matches!(
+        reason_of(status),
+        Some(
+            RunTerminal
+                | RunNotTerminal
+                | RunNotFound
+                | TestNotFound
+                | FieldInvalid
+                | LimitExceeded
+                | RequestIdReused
+        )
+    )
 }

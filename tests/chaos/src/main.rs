@@ -168,8 +168,10 @@ async fn chaos(settings: Settings) -> anyhow::Result<Scorecard> {
             );
         }
     };
-    let enough = |_| limits.enough(progress.begun.load(Ordering::Relaxed));
-    let campaign = campaign::run(Arc::clone(&world), settings.seed, enough, told);
+    let enough = || limits.enough(progress.begun.load(Ordering::Relaxed));
+    let ended_runs = || progress.ended.load(Ordering::Relaxed);
+    let pace = settings.runs / settings.faults.max(1);
+    let campaign = campaign::run(Arc::clone(&world), settings.seed, enough, ended_runs, pace, told);
     let (records, mut tally) = tokio::try_join!(load, campaign)?;
     tally.ended.extend(ended);
     let mut violations = settled(&world).await?;

@@ -23,6 +23,8 @@ use crate::sql::Sql;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
+/// Connections of clients, so that one stuck gateway does not stop all runs.
+const CLIENTS: usize = 8;
 /// Slots of a scripted executor.
 const SLOTS: u32 = 12;
 
@@ -68,8 +70,7 @@ pub(crate) struct World {
     pub(crate) links: Links,
     pub(crate) receiver: Receiver,
     pub(crate) sql: Sql,
-    pub(crate) scheduler: SchedulerServiceClient<Peer>,
-    pub(crate) results: ResultsServiceClient<Peer>,
+    clients: Vec<Peer>,
     pub(crate) test_ids: Vec<String>,
     pub(crate) dir: PathBuf,
     pub(crate) store: EmbeddedStore,
@@ -97,15 +98,14 @@ impl World {
             // Both versions from the start; a rolling restart turns each into the other.
             processes.start(&name, launches.scripted(&name, 1 + number % 2)?).await;
         }
-        let peer = Peer::connect_lazy(&links.clients.url())?;
-        let scheduler = limited!(SchedulerServiceClient::new(peer.clone()));
+        let clients = (0..CLIENTS).map(|_| Peer::connect_lazy(&links.clients.url()));
+        let clients = clients.collect::<Result<_, _>>()?;
         let mut world = Self {
             processes,
             links,
             receiver: Receiver::start().await?,
             sql: Sql::new(store.postgres_url()),
-            scheduler,
-            results: limited!(ResultsServiceClient::new(peer)),
+            clients,
             test_ids: Vec::new(),
             dir: dir.to_owned(),
             store,
@@ -113,6 +113,16 @@ impl World {
         world.test_ids = world.import().await?;
         let dead = world.until_connected(sizes).await?;
         Ok((world, dead))
+    }
+
+    /// Returns a client of the scheduler; another turn is another connection, perhaps to another gateway.
+    pub(crate) fn scheduler(&self, turn: usize) -> SchedulerServiceClient<Peer> {
+        limited!(SchedulerServiceClient::new(self.clients[turn % CLIENTS].clone()))
+    }
+
+    /// Returns a client of results.
+    pub(crate) fn results(&self, turn: usize) -> ResultsServiceClient<Peer> {
+        limited!(ResultsServiceClient::new(self.clients[turn % CLIENTS].clone()))
     }
 
     async fn import(&self) -> anyhow::Result<Vec<String>> {
@@ -131,7 +141,7 @@ impl World {
         loop {
             let recordings = recordings.clone();
             let request = v1::ImportTestsRequest { recordings, ..Default::default() };
-            match self.scheduler.clone().import_tests(request).await {
+            match self.scheduler(0).import_tests(request).await {
                 Ok(reply) => {
                     let tests = reply.into_inner().tests;
                     return Ok(tests.into_iter().map(|test| test.test_id).collect());

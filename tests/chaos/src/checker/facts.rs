@@ -19,7 +19,7 @@ use crate::world::World;
 const LISTS_AT_ONCE: usize = 8;
 /// Small, so that pages are turned.
 const PAGE_SIZE: i32 = 25;
-const LIST_TRIES: u32 = 30;
+const LIST_TRIES: usize = 30;
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// A stored attempt.
@@ -195,7 +195,7 @@ async fn list(world: &World, run_id: Uuid) -> anyhow::Result<Vec<(i32, TestOutco
         };
         let mut tries = 0;
         let reply = loop {
-            match world.results.clone().list_test_results(request.clone()).await {
+            match world.results(tries).list_test_results(request.clone()).await {
                 Ok(reply) => break reply.into_inner(),
                 Err(status) if tries >= LIST_TRIES => {
                     return Err(status).with_context(|| format!("results of {run_id}"));
