@@ -94,17 +94,26 @@ fn planned(found: &mut Found<'_>, facts: &RunFacts, number: i32, generation: &Ge
 /// Every row is what the script says, in order, final where it should be, and nothing acknowledged is missing.
 fn attempts(found: &mut Found<'_>, number: i32, generation: &Generation) {
     let plan = &found.record.plan;
-    let script = plan.script.clone().in_generation(number);
     for (ordinal, rows) in &generation.attempts {
-        let says = script.attempts(*ordinal, plan.retries);
-        for (index, row) in rows.iter().enumerate() {
+        let says = plan.attempts(number, *ordinal);
+        // A browser that broke is told of, and is no try of the test.
+        let broke = |row: &&Attempt| {
+            plan.browsers && row.outcome == AttemptOutcome::Errored && !row.is_final
+        };
+        let broken = rows.iter().filter(broke).count();
+        for (index, row) in rows.iter().filter(|row| !broke(row)).enumerate() {
             let poisoned = row.outcome == AttemptOutcome::Errored && row.is_final;
-            if poisoned && generation.poisoned.contains(ordinal) && index + 1 == rows.len() {
+            if poisoned && generation.poisoned.contains(ordinal) && index + broken + 1 == rows.len()
+            {
                 continue;
             }
             let expected = says.get(index).map(|outcome| Attempt {
-                number: i32::try_from(index).unwrap_or(i32::MAX) + 1,
-                outcome: facts::outcome_of((*outcome).into()),
+                number: if broken > 0 {
+                    row.number
+                } else {
+                    i32::try_from(index).unwrap_or(i32::MAX) + 1
+                },
+                outcome: *outcome,
                 is_final: index + 1 == says.len(),
             });
             if expected != Some(*row) {
@@ -203,8 +212,7 @@ fn verdict(
     let lines = outcomes
         .iter()
         .map(|(ordinal, (outcome, count))| (ordinal.unsigned_abs(), *outcome, *count));
-    // What the count of a test's attempts is once generations are merged is for results to say.
-    if number == 1 && stored.digest != digest(lines) {
+    if stored.digest != digest(lines) {
         found.note("digest", format!("generation {number}: {}", stored.digest));
     }
 }

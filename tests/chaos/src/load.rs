@@ -100,6 +100,9 @@ pub(crate) async fn generate(
     loop {
         while under_way.len() < RUNS_AT_ONCE && !enough.enough(next) {
             let mut plan = RunPlan::of(seed, next);
+            if world.browsers {
+                plan = plan.or_browsers(seed);
+            }
             if !retries {
                 plan.again.clear();
             }
@@ -148,7 +151,11 @@ impl Driver {
 
     async fn trigger(&self, trouble: &mut Vec<String>) -> anyhow::Result<Uuid> {
         let plan = &self.plan;
-        let tests = self.world.test_ids.iter().take(plan.tests as usize);
+        let (tests, browser) = match plan.browsers {
+            true => (&self.world.recording_ids, v1::Browser::Chromium),
+            false => (&self.world.test_ids, v1::Browser::Firefox),
+        };
+        let tests = tests.iter().take(plan.tests as usize);
         let request = v1::TriggerRunRequest {
             request_id: plan.request_id.to_string(),
             selection: Some(v1::TestSelection {
@@ -157,7 +164,7 @@ impl Driver {
             }),
             options: Some(v1::RunOptions {
                 shards: plan.shards.cast_signed(),
-                browser: v1::Browser::Firefox.into(),
+                browser: browser.into(),
                 retries: plan.retries,
                 variables: plan.script.variables(),
                 ..Default::default()

@@ -87,6 +87,9 @@ struct Settings {
     /// Scripted executors.
     #[arg(long, default_value_t = 5)]
     executors: u32,
+    /// Executors with real browsers, 0 or 1.
+    #[arg(long, default_value_t = 1)]
+    browsers: u32,
     /// Leaves partial retries out.
     #[arg(long, env = "GAUNTLET_CHAOS_WITHOUT_RETRIES")]
     without_retries: bool,
@@ -140,7 +143,7 @@ impl Enough for Limits {
 async fn chaos(settings: Settings) -> anyhow::Result<Scorecard> {
     let began = Instant::now();
     let folder = tempfile::Builder::new().prefix("gauntlet-chaos-").tempdir()?;
-    let sizes = Sizes { executors: settings.executors };
+    let sizes = Sizes { executors: settings.executors, browsers: settings.browsers > 0 };
     let (world, ended) = World::start(folder.path(), sizes).await?;
     let world = Arc::new(world);
     let deadline = Instant::now() + Duration::from_secs(settings.seconds);

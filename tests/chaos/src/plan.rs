@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use gauntlet_core::verdict::AttemptOutcome;
+use gauntlet_proto::v1;
 use gauntlet_testkit::scripted::{Script, hash};
 use uuid::Uuid;
 
@@ -51,6 +53,16 @@ impl Dice {
 /// Tests of the catalog; the largest run takes them all.
 pub(crate) const CATALOG_TESTS: u32 = 72;
 
+/// Recordings for browsers; every other one fails.
+pub(crate) const BROWSER_TESTS: u32 = 6;
+/// Of a hundred runs, so many are driven by browsers, if there are any.
+const BROWSER_PERCENT: u32 = 3;
+
+/// Returns whether the recording of this number passes.
+pub(crate) fn recording_passes(number: u32) -> bool {
+    number.is_multiple_of(2)
+}
+
 /// One run as planned.
 #[derive(Debug, Clone)]
 pub(crate) struct RunPlan {
@@ -60,6 +72,8 @@ pub(crate) struct RunPlan {
     pub(crate) shards: u32,
     pub(crate) retries: i32,
     pub(crate) script: Script,
+    /// Real recordings in real browsers; else the script is played.
+    pub(crate) browsers: bool,
     /// How long after its admission it is aborted.
     pub(crate) abort_after: Option<Duration>,
     /// Tests of the partial retry, if there is one.
@@ -74,6 +88,33 @@ impl RunPlan {
     /// Returns whether it counts as large: at least 8 shards of at least 5 tests.
     pub(crate) fn is_large(&self) -> bool {
         self.shards >= 8 && self.tests >= 5 * self.shards
+    }
+
+    /// Returns how every attempt of a test ends in a generation, in order; the last one is final.
+    pub(crate) fn attempts(&self, generation: i32, ordinal: i32) -> Vec<AttemptOutcome> {
+        if self.browsers {
+            let tries = usize::try_from(self.retries).unwrap_or(0) + 1;
+            return match recording_passes(ordinal.unsigned_abs()) {
+                true => vec![AttemptOutcome::Passed],
+                false => vec![AttemptOutcome::Failed; tries],
+            };
+        }
+        let script = self.script.clone().in_generation(generation);
+        let says = script.attempts(ordinal, self.retries);
+        says.into_iter().map(|outcome| outcome_of(outcome.into())).collect()
+    }
+
+    /// Makes it a run for browsers if the dice say so.
+    pub(crate) fn or_browsers(self, seed: u64) -> Self {
+        let mut dice = Dice::new(!seed, u64::from(self.number) + 1);
+        if !dice.percent(BROWSER_PERCENT) {
+            return self;
+        }
+        let tests = dice.between(2, BROWSER_TESTS);
+        let again = self.again.into_iter().filter(|ordinal| *ordinal < tests.cast_signed());
+        let (again, shards) = (again.collect(), self.shards.min(2));
+        let retries = self.retries.min(1);
+        Self { tests, shards, retries, again, browsers: true, ..self }
     }
 
     pub(crate) fn of(seed: u64, number: u32) -> Self {
@@ -117,11 +158,22 @@ impl RunPlan {
             shards,
             retries,
             script,
+            browsers: false,
             abort_after,
             again,
             abort_again_after,
             twice,
         }
+    }
+}
+
+/// Returns the outcome of a number of the contract; what is no outcome counts as one that no script asks for.
+pub(crate) fn outcome_of(number: i32) -> AttemptOutcome {
+    match v1::AttemptOutcome::try_from(number) {
+        Ok(v1::AttemptOutcome::Passed) => AttemptOutcome::Passed,
+        Ok(v1::AttemptOutcome::Failed) => AttemptOutcome::Failed,
+        Ok(v1::AttemptOutcome::TimedOut) => AttemptOutcome::TimedOut,
+        _ => AttemptOutcome::Errored,
     }
 }
 

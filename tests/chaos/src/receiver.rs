@@ -1,4 +1,5 @@
-//! The webhook receiver: writes down every call, and keeps callers waiting while its gate is closed.
+//! The webhook receiver: writes down every call, and keeps callers waiting while its gate is closed. Beside it a page for
+//! browsers.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,6 +8,8 @@ use anyhow::Context as _;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
+use axum::response::Html;
+use axum::routing::get;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -40,7 +43,9 @@ impl Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").await.context("a port for the receiver")?;
         let addr = listener.local_addr()?;
         let shared = Shared::default();
-        let app = Router::new().fallback(receive).with_state(shared.clone());
+        let page = "<!doctype html><title>Chaos</title><link rel=icon href='data:,'><p>Page</p>";
+        let page = get(move || std::future::ready(Html(page)));
+        let app = Router::new().route("/page", page).fallback(receive).with_state(shared.clone());
         let mut server = JoinSet::new();
         server.spawn(async move {
             // Ends with this value; the checker misses the calls if it ends earlier.
@@ -51,6 +56,11 @@ impl Receiver {
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}/hook", self.addr)
+    }
+
+    /// Returns the URL of the page.
+    pub(crate) fn site(&self) -> String {
+        format!("http://{}/page", self.addr)
     }
 
     /// Keeps callers waiting, or lets them go.

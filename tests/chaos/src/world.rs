@@ -14,9 +14,10 @@ use gauntlet_proto::v1::results_service_client::ResultsServiceClient;
 use gauntlet_proto::v1::scheduler_service_client::SchedulerServiceClient;
 use gauntlet_rpc::{Peer, limited};
 use gauntlet_testkit::{EmbeddedConfig, EmbeddedStore, GauntletProcess, free_port};
+use serde_json::json;
 
 use crate::balancer::Balancer;
-use crate::plan::CATALOG_TESTS;
+use crate::plan::{BROWSER_TESTS, CATALOG_TESTS, recording_passes};
 use crate::processes::{Launch, Processes};
 use crate::receiver::Receiver;
 use crate::sql::Sql;
@@ -62,6 +63,7 @@ impl Links {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sizes {
     pub(crate) executors: u32,
+    pub(crate) browsers: bool,
 }
 
 /// The running mesh.
@@ -71,7 +73,11 @@ pub(crate) struct World {
     pub(crate) receiver: Receiver,
     pub(crate) sql: Sql,
     clients: Vec<Peer>,
+    pub(crate) browsers: bool,
+    /// Tests for scripted executors.
     pub(crate) test_ids: Vec<String>,
+    /// Tests for browsers.
+    pub(crate) recording_ids: Vec<String>,
     pub(crate) dir: PathBuf,
     pub(crate) store: EmbeddedStore,
 }
@@ -79,7 +85,7 @@ pub(crate) struct World {
 impl World {
     /// Starts everything below `dir` and waits until executors are connected; also returns what ended by itself meanwhile.
     pub(crate) async fn start(dir: &Path, sizes: Sizes) -> anyhow::Result<(Self, Vec<String>)> {
-        for folder in ["logs", "ledgers"] {
+        for folder in ["logs", "ledgers", "browsers"] {
             std::fs::create_dir_all(dir.join(folder))?;
         }
         let store = EmbeddedStore::start(&EmbeddedConfig::ephemeral(dir.join("store"))).await?;
@@ -98,6 +104,10 @@ impl World {
             // Both versions from the start; a rolling restart turns each into the other.
             processes.start(&name, launches.scripted(&name, 1 + number % 2)?).await;
         }
+        if sizes.browsers {
+            let name = "executor-browsers";
+            processes.start(name, launches.browsers(name)).await;
+        }
         let clients = (0..CLIENTS).map(|_| Peer::connect_lazy(&links.clients.url()));
         let clients = clients.collect::<Result<_, _>>()?;
         let mut world = Self {
@@ -106,11 +116,16 @@ impl World {
             receiver: Receiver::start().await?,
             sql: Sql::new(store.postgres_url()),
             clients,
+            browsers: sizes.browsers,
             test_ids: Vec::new(),
+            recording_ids: Vec::new(),
             dir: dir.to_owned(),
             store,
         };
-        world.test_ids = world.import().await?;
+        world.test_ids = world.import((0..CATALOG_TESTS).map(scripted).collect()).await?;
+        let site = world.receiver.site();
+        let recordings = (0..BROWSER_TESTS).map(|number| recording(&site, number)).collect();
+        world.recording_ids = world.import(recordings).await?;
         let dead = world.until_connected(sizes).await?;
         Ok((world, dead))
     }
@@ -125,18 +140,7 @@ impl World {
         limited!(ResultsServiceClient::new(self.clients[turn % CLIENTS].clone()))
     }
 
-    async fn import(&self) -> anyhow::Result<Vec<String>> {
-        let recording = |number| {
-            v1::Recording {
-            file: format!("test-{number:03}.json"),
-            content: format!(
-                r#"{{"title":"test {number:03}","steps":[{{"type":"navigate","url":"http://127.0.0.1:9/{number}"}}]}}"#
-            )
-            .into_bytes(),
-            tags: vec!["scripted".to_owned()],
-        }
-        };
-        let recordings: Vec<_> = (0..CATALOG_TESTS).map(recording).collect();
+    async fn import(&self, recordings: Vec<v1::Recording>) -> anyhow::Result<Vec<String>> {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
             let recordings = recordings.clone();
@@ -157,7 +161,7 @@ impl World {
     /// Returns what ended by itself on the way.
     async fn until_connected(&self, sizes: Sizes) -> anyhow::Result<Vec<String>> {
         let mut dead = Vec::new();
-        let wanted = i64::from(sizes.executors);
+        let wanted = i64::from(sizes.executors) + i64::from(sizes.browsers);
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
             let alive = "SELECT count(*) FROM scheduler.executor_sessions WHERE NOT reaped";
@@ -179,6 +183,33 @@ impl World {
             text.push_str(&std::fs::read_to_string(entry?.path())?);
         }
         Ok(text)
+    }
+}
+
+/// A test whose content nobody looks at.
+fn scripted(number: u32) -> v1::Recording {
+    let url = format!("http://127.0.0.1:9/{number}");
+    let step = json!({"type": "navigate", "url": url});
+    let content = json!({"title": format!("test {number:03}"), "steps": [step]});
+    v1::Recording {
+        file: format!("test-{number:03}.json"),
+        content: content.to_string().into_bytes(),
+        tags: vec!["scripted".to_owned()],
+    }
+}
+
+/// A test of the site that passes or fails.
+fn recording(site: &str, number: u32) -> v1::Recording {
+    let expected = recording_passes(number);
+    let expression = format!("document.title === 'Chaos' && {expected}");
+    let content = json!({"title": format!("page {number}"), "steps": [
+        {"type": "navigate", "url": site},
+        {"type": "waitForExpression", "timeout": 1500, "expression": expression},
+    ]});
+    v1::Recording {
+        file: format!("page-{number}.json"),
+        content: content.to_string().into_bytes(),
+        tags: vec!["browser".to_owned()],
     }
 }
 
@@ -293,5 +324,19 @@ impl Launches<'_> {
         let mut words = vec!["scripted-executor".to_owned()];
         words.extend(args.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]));
         Ok(Launch { program: std::env::current_exe()?, args: words, env: self.env() })
+    }
+
+    fn browsers(&self, name: &str) -> Launch {
+        let args = [
+            ("--name", name.to_owned()),
+            ("--slots", "2".to_owned()),
+            ("--grace-seconds", "10".to_owned()),
+            ("--browser-dir", self.dir.join("browsers").display().to_string()),
+            ("--scheduler", self.links.executor_scheduler.url()),
+            ("--results", self.links.executor_results.url()),
+        ];
+        let mut words = vec!["serve".to_owned(), "executor".to_owned()];
+        words.extend(args.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]));
+        self.launch(words)
     }
 }

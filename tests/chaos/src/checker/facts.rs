@@ -12,6 +12,7 @@ use prost::Message as _;
 use uuid::Uuid;
 
 use crate::executor::read_ledger;
+use crate::plan::outcome_of;
 use crate::receiver::Call;
 use crate::world::World;
 
@@ -211,16 +212,6 @@ async fn list(world: &World, run_id: Uuid) -> anyhow::Result<Vec<(i32, TestOutco
         if page_token.is_empty() {
             return Ok(listed);
         }
-    }
-}
-
-/// Returns the outcome of a number of the contract; what is no outcome counts as one that no script asks for.
-pub(crate) fn outcome_of(number: i32) -> AttemptOutcome {
-    match v1::AttemptOutcome::try_from(number) {
-        Ok(v1::AttemptOutcome::Passed) => AttemptOutcome::Passed,
-        Ok(v1::AttemptOutcome::Failed) => AttemptOutcome::Failed,
-        Ok(v1::AttemptOutcome::TimedOut) => AttemptOutcome::TimedOut,
-        _ => AttemptOutcome::Errored,
     }
 }
 

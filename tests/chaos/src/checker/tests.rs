@@ -26,30 +26,34 @@ fn right() -> (RunRecord, RunFacts) {
 
 /// Adds a generation as it should be; `state` is how it ended, empty for the verdict's.
 fn append(record: &RunRecord, facts: &mut RunFacts, number: i32, state: &str) {
-    let script = record.plan.script.clone().in_generation(number);
     let planned: BTreeSet<i32> = match number {
         1 => (0..4).collect(),
         _ => record.plan.again.iter().copied().collect(),
     };
     let mut generation = Generation { planned: planned.clone(), ..Generation::default() };
     let mut outcomes: BTreeMap<i32, TestOutcome> = facts.listed.iter().copied().collect();
-    let mut lines = Vec::new();
+    let mut counted: BTreeMap<i32, u32> = match facts.generations.get(&(number - 1)) {
+        Some(before) => before.attempts.iter().map(|(o, rows)| (*o, rows.len() as u32)).collect(),
+        None => BTreeMap::new(),
+    };
     for ordinal in planned {
-        let says = script.attempts(ordinal, RETRIES);
-        let row = |(index, outcome): (usize, &gauntlet_proto::v1::AttemptOutcome)| Attempt {
+        let says = record.plan.attempts(number, ordinal);
+        let row = |(index, outcome): (usize, &AttemptOutcome)| Attempt {
             number: i32::try_from(index).unwrap() + 1,
-            outcome: facts::outcome_of((*outcome).into()),
+            outcome: *outcome,
             is_final: index + 1 == says.len(),
         };
         let rows: Vec<Attempt> = says.iter().enumerate().map(row).collect();
         let tries: Vec<_> = rows.iter().map(|row| row.outcome).collect();
         let outcome = merge_attempts(&tries).unwrap();
         outcomes.insert(ordinal, outcome);
-        lines.push((ordinal.unsigned_abs(), outcome, u32::try_from(rows.len()).unwrap()));
+        counted.insert(ordinal, u32::try_from(rows.len()).unwrap());
         let told = rows.iter().map(|row| (ordinal, row.number, row.outcome));
         generation.acknowledged.extend(told);
         generation.attempts.insert(ordinal, rows);
     }
+    let lines = outcomes.iter().map(|(o, outcome)| (o.unsigned_abs(), *outcome, counted[o]));
+    let lines: Vec<_> = lines.collect();
     let counts = Counts::of(outcomes.values().copied());
     let judged = format!("{:?}", judge(&counts, false).0).to_uppercase();
     let state = if state.is_empty() { judged.clone() } else { state.to_owned() };
