@@ -1,7 +1,7 @@
 //! What must be true of every run after the chaos, recomputed from the seed and compared with database and receiver.
 //!
-//! Pure: `facts.rs` reads, this judges, so that seeded violations prove that it can find some. It shares one thing with
-//! the mesh: the rule of `core::verdict`, whose own tests hold it.
+//! Pure: `facts.rs` reads, this judges, so that seeded violations prove that it can find some. It shares two things with
+//! the mesh, whose own tests hold them: how the attempts of one test are merged, and the digest.
 
 pub(crate) mod facts;
 #[cfg(test)]
@@ -9,7 +9,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use gauntlet_core::verdict::{AttemptOutcome, Counts, TestOutcome, digest, judge, merge_attempts};
+use gauntlet_core::verdict::{AttemptOutcome, Counts, TestOutcome, digest, merge_attempts};
 
 use crate::load::{AbortRecord, RunRecord};
 use facts::{Attempt, Generation, RunFacts};
@@ -201,8 +201,7 @@ fn verdict(
         return;
     };
     let counts = Counts::of(outcomes.values().map(|(outcome, _)| *outcome));
-    let (judged, _) = judge(&counts, false);
-    let judged = format!("{judged:?}").to_uppercase();
+    let judged = judged(&counts);
     if *state != judged || stored.state != judged || stored.counts != counts {
         let detail = format!(
             "generation {number} is {state}, stored {stored:?}, judged {judged} by {counts:?}"
@@ -214,6 +213,17 @@ fn verdict(
         .map(|(ordinal, (outcome, count))| (ordinal.unsigned_abs(), *outcome, *count));
     if stored.digest != digest(lines) {
         found.note("digest", format!("generation {number}: {}", stored.digest));
+    }
+}
+
+/// Returns the state that follows from the outcomes; no run of a chaos is stopped early by its failures.
+fn judged(counts: &Counts) -> &'static str {
+    let Counts { passed, flaky, failed, timed_out, errored, not_run, .. } = *counts;
+    let bad = failed + timed_out;
+    match (errored + not_run, bad, passed + flaky) {
+        (1.., ..) | (0, 0, 0) => "ERRORED",
+        (0, 1.., _) => "FAILED",
+        (0, 0, 1..) => "PASSED",
     }
 }
 

@@ -55,7 +55,7 @@ fn append(record: &RunRecord, facts: &mut RunFacts, number: i32, state: &str) {
     let lines = outcomes.iter().map(|(o, outcome)| (o.unsigned_abs(), *outcome, counted[o]));
     let lines: Vec<_> = lines.collect();
     let counts = Counts::of(outcomes.values().copied());
-    let judged = format!("{:?}", judge(&counts, false).0).to_uppercase();
+    let judged = judged(&counts).to_owned();
     let state = if state.is_empty() { judged.clone() } else { state.to_owned() };
     generation.verdict = Some(Verdict { state: judged, counts, digest: digest(lines) });
     generation.terminals = vec![state.clone()];
