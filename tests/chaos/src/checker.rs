@@ -216,14 +216,15 @@ fn verdict(
     }
 }
 
-/// Returns the state that follows from the outcomes; no run of a chaos is stopped early by its failures.
+/// Returns the state that follows from the outcomes. What an abort left out and no retry made up for is no pass.
 fn judged(counts: &Counts) -> &'static str {
-    let Counts { passed, flaky, failed, timed_out, errored, not_run, .. } = *counts;
-    let bad = failed + timed_out;
-    match (errored + not_run, bad, passed + flaky) {
-        (1.., ..) | (0, 0, 0) => "ERRORED",
-        (0, 1.., _) => "FAILED",
-        (0, 0, 1..) => "PASSED",
+    let Counts { passed, flaky, failed, timed_out, skipped, errored, not_run } = *counts;
+    if not_run + errored > 0 || passed + flaky + failed + timed_out == 0 {
+        "ERRORED"
+    } else if failed + timed_out + skipped > 0 {
+        "FAILED"
+    } else {
+        "PASSED"
     }
 }
 
