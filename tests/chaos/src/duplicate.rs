@@ -79,3 +79,82 @@ fn unavailable() -> Response<Body> {
     headers.insert("grpc-status", http::HeaderValue::from_static(UNAVAILABLE));
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+    use std::sync::{Arc, Mutex};
+    use tokio::net::TcpListener;
+    use tokio::task::JoinSet;
+
+    type Seen = Arc<Mutex<BTreeMap<String, u32>>>;
+
+    /// Counts calls by path and answers with nothing.
+    async fn counting(seen: Seen) -> (SocketAddr, JoinSet<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            let mut open = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let seen = Arc::clone(&seen);
+                let service = service_fn(move |request: Request<Incoming>| {
+                    *seen.lock().unwrap().entry(request.uri().path().to_owned()).or_default() += 1;
+                    std::future::ready(Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())))
+                });
+                open.spawn(async move {
+                    let http2 = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                    let _ = http2.serve_connection(TokioIo::new(stream), service).await;
+                });
+            }
+        });
+        (addr, task)
+    }
+
+    #[tokio::test]
+    async fn a_unary_call_arrives_twice_a_stream_and_a_poll_once() {
+        let seen = Seen::default();
+        let (server, _server) = counting(Arc::clone(&seen)).await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = listener.local_addr().unwrap();
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            let (client, _) = listener.accept().await.unwrap();
+            serve(client, server).await;
+        });
+        let client: Client<HttpConnector, Full<Bytes>> =
+            Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+        let paths = [
+            "/grpc.health.v1.Health/Check",
+            "/grpc.health.v1.Health/Watch",
+            "/gauntlet.v1.LeaseService/CompleteShards",
+            "/gauntlet.v1.LeaseService/ClaimShards",
+        ];
+        for path in paths {
+            let request = Request::post(format!("http://{proxy}{path}"));
+            let request = request.body(Full::from("call")).unwrap();
+            assert!(client.request(request).await.unwrap().status().is_success());
+        }
+        let seen = seen.lock().unwrap();
+        assert_eq!(paths.map(|path| seen[path]), [2, 1, 2, 1]);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_gone_is_unavailable_and_nothing_worse() {
+        let (gone, server) = counting(Seen::default()).await;
+        drop(server);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = listener.local_addr().unwrap();
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            let (client, _) = listener.accept().await.unwrap();
+            serve(client, gone).await;
+        });
+        let client: Client<HttpConnector, Full<Bytes>> =
+            Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+        let request = Request::post(format!("http://{proxy}/grpc.health.v1.Health/Check"));
+        let answer = client.request(request.body(Full::from("call")).unwrap()).await.unwrap();
+        assert_eq!(answer.headers()["grpc-status"], UNAVAILABLE);
+    }
+}
