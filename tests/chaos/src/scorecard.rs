@@ -31,6 +31,8 @@ pub(crate) struct Mix {
     /// Runs of which a generation was aborted, as answered.
     pub(crate) aborted: usize,
     pub(crate) retried: usize,
+    /// Runs of real recordings.
+    pub(crate) browsers: usize,
 }
 
 impl Mix {
@@ -41,6 +43,7 @@ impl Mix {
             large: count(|record| record.plan.is_large()),
             aborted: count(|record| record.aborts.iter().any(|abort| abort.aborted)),
             retried: count(|record| record.generations > 1),
+            browsers: count(|record| record.plan.browsers),
         }
     }
 }
@@ -52,11 +55,12 @@ impl fmt::Display for Scorecard {
         writeln!(f, "seed {seed}, {} s", self.took.as_secs())?;
         writeln!(
             f,
-            "runs {}: large {:.0} %, aborted {:.0} %, partly retried {:.0} %; {attempts} attempts stored",
+            "runs {}: large {:.0} %, aborted {:.0} %, partly retried {:.0} %, in browsers {}; {attempts} attempts stored",
             mix.runs,
             share(mix.large),
             share(mix.aborted),
-            share(mix.retried)
+            share(mix.retried),
+            mix.browsers
         )?;
         let counted = tally.total();
         let (beside, missed) = (tally.beside, tally.missed);
