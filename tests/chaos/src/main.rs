@@ -51,6 +51,8 @@ use world::{Sizes, World};
 /// How long the last deliveries and seals may take: a notifier that died holds what it was sending for 30 s.
 const SETTLE_MAX: Duration = Duration::from_secs(120);
 const SETTLE_LOOK: Duration = Duration::from_millis(250);
+/// How long everything after the last fault may take, the start of the world included.
+const OVERTIME_MAX: Duration = Duration::from_secs(600);
 /// How long processes may take to leave the process table.
 const GONE_MAX: Duration = Duration::from_secs(15);
 
@@ -108,7 +110,10 @@ fn main() -> ExitCode {
         runtime.block_on(async {
             tokio::select! {
                 card = chaos(cli.settings) => card,
-                // The world is dropped with the other branch, and everything in it is killed.
+                () = tokio::time::sleep(Duration::from_secs(cli.settings.seconds) + OVERTIME_MAX) => {
+                    anyhow::bail!("not over {OVERTIME_MAX:?} after the last fault")
+                }
+                // The world is dropped with the first branch, and everything in it is killed.
                 _ = tokio::signal::ctrl_c() => anyhow::bail!("interrupted"),
             }
         })
