@@ -9,13 +9,15 @@
 
 mod complete;
 mod leases;
+mod manner;
 mod peer;
 mod script;
 mod session;
 mod shard;
 mod trace;
 
-pub use script::Script;
+pub use manner::{Acknowledged, Manner};
+pub use script::{Script, hash};
 pub use trace::{Trace, Traced, What, monotonic_ns};
 
 use gauntlet_bus::{Bus, RedisConfig, Signal};
@@ -44,6 +46,7 @@ pub struct ScriptedConfig {
 /// What all tasks of one executor share.
 pub(crate) struct Executor {
     pub(crate) config: ScriptedConfig,
+    pub(crate) manner: Manner,
     pub(crate) peers: Peers,
     pub(crate) trace: Trace,
     session: Mutex<Option<Arc<Session>>>,
@@ -54,9 +57,22 @@ pub(crate) struct Executor {
 /// # Errors
 /// When the scheduler refuses it, or an address is malformed.
 pub async fn run(config: ScriptedConfig, trace: Trace, lifecycle: Lifecycle) -> anyhow::Result<()> {
+    run_as(Manner::default(), config, trace, lifecycle).await
+}
+
+/// Like [`run`], in a manner of its own.
+///
+/// # Errors
+/// When the scheduler refuses it, or an address is malformed.
+pub async fn run_as(
+    manner: Manner,
+    config: ScriptedConfig,
+    trace: Trace,
+    lifecycle: Lifecycle,
+) -> anyhow::Result<()> {
     let peers = Peers::connect(&config)?;
     let bus = Bus::new(&config.redis, &lifecycle);
-    let executor = Arc::new(Executor { config, peers, trace, session: Mutex::default() });
+    let executor = Arc::new(Executor { config, manner, peers, trace, session: Mutex::default() });
     let hinted = Arc::clone(&executor);
     bus.subscribe(&lifecycle, move |signal| {
         if let Some(session) = hinted.session() {

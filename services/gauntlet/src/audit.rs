@@ -88,7 +88,7 @@ mod tests {
             what: "a gap".to_owned(),
             ..Default::default()
         };
-        let text = table(&[audited.clone()], &[broken.clone()]);
+        let text = table(std::slice::from_ref(&audited), std::slice::from_ref(&broken));
         let lines: Vec<Vec<&str>> =
             text.lines().map(|line| line.split_whitespace().collect()).collect();
         assert_eq!(lines[1], ["RN-4", "scheduler", "7", "1"]);

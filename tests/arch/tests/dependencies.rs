@@ -92,8 +92,9 @@ fn violations(packages: &[Package], lock: &BTreeMap<String, Vec<String>>) -> Vec
             if other.is("xtask") {
                 found.push(format!("{edge}: nothing builds on tasks"));
             }
-            // Tasks measure with what tests use, and are shipped as little.
-            if need == "gauntlet-testkit" && *kind != Kind::Dev && !package.is("xtask") {
+            // Tasks measure with what tests use, tests may be programs, and neither is shipped.
+            let unshipped = package.is("xtask") || package.is("tests/");
+            if need == "gauntlet-testkit" && *kind != Kind::Dev && !unshipped {
                 found.push(format!("{edge}: only as a dev-dependency"));
             }
         }

@@ -94,7 +94,7 @@ impl Leases {
         let lease = Arc::new(Lease {
             key,
             generation: grant.generation,
-            script: Script::of(&options),
+            script: Script::of(&options).in_generation(grant.generation),
             stop: CancellationToken::new(),
             cost: options.workers.unsigned_abs().clamp(1, self.slots),
             running: AtomicI32::new(IDLE),
@@ -117,17 +117,21 @@ impl Leases {
         self.lock().held.keys().any(|key| key.run_id == run_id)
     }
 
-    /// Returns the leases as a renewal names them.
-    pub(crate) fn named(&self) -> Vec<v1::HeldLease> {
-        let held = |lease: &Arc<Lease>| v1::HeldLease {
-            run_id: lease.key.run_id.to_string(),
-            shard_index: lease.key.shard_index,
-            epoch: lease.key.epoch,
-            running_ordinals: match lease.running.load(Ordering::Relaxed) {
-                IDLE => Vec::new(),
-                ordinal => vec![ordinal],
-            },
-            running: Vec::new(),
+    /// Returns the leases as a renewal of this protocol version names them.
+    pub(crate) fn named(&self, protocol_version: u32) -> Vec<v1::HeldLease> {
+        let held = |lease: &Arc<Lease>| {
+            let running = match lease.running.load(Ordering::Relaxed) {
+                IDLE => None,
+                ordinal => Some(ordinal),
+            };
+            let test = |ordinal| v1::RunningTest { ordinal, step_index: -1, attempt: 0 };
+            v1::HeldLease {
+                run_id: lease.key.run_id.to_string(),
+                shard_index: lease.key.shard_index,
+                epoch: lease.key.epoch,
+                running_ordinals: running.filter(|_| protocol_version < 2).into_iter().collect(),
+                running: running.filter(|_| protocol_version >= 2).map(test).into_iter().collect(),
+            }
         };
         self.lock().held.values().map(held).collect()
     }

@@ -22,6 +22,8 @@ const FAILED_PERCENT: u64 = 20;
 const TIMED_OUT_PERCENT: u64 = 3;
 /// Of a hundred grants under a seed, so many fail for an infrastructure reason.
 const INFRA_PERCENT: u64 = 10;
+/// Of a hundred tests that failed and have retries left, so many are left to another executor.
+const DEFERRED_PERCENT: u64 = 30;
 
 /// How scripted executors play a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +67,20 @@ impl Script {
         ];
         let given = given.into_iter().filter_map(|(name, value)| Some((name, value?)));
         given.map(|(name, value)| (name.to_owned(), value.to_string())).collect()
+    }
+
+    /// Returns the script of one generation: a test that is run again rolls its dice again. The first is the script itself.
+    #[must_use]
+    pub fn in_generation(self, generation: i32) -> Self {
+        let again = u64::from(generation.max(1).unsigned_abs()) - 1;
+        let seed = self.seed.map(|seed| if again == 0 { seed } else { hash(seed, [again, again]) });
+        Self { seed, ..self }
+    }
+
+    /// Returns whether an executor that may leaves a test to another one after this attempt.
+    pub fn defers(&self, ordinal: i32, attempt: i32) -> bool {
+        let test = [ordinal.unsigned_abs().into(), attempt.unsigned_abs().into()];
+        self.seed.is_some_and(|seed| hash(!seed.rotate_left(1), test) % 100 < DEFERRED_PERCENT)
     }
 
     /// Returns how every attempt of a test ends, in order; the last one is final.
@@ -146,7 +162,7 @@ pub(crate) fn attempt(
 }
 
 /// Mixes a seed and two numbers (the finalizer of splitmix64, thrice).
-pub(crate) fn hash(seed: u64, parts: [u64; 2]) -> u64 {
+pub fn hash(seed: u64, parts: [u64; 2]) -> u64 {
     let mix = |mut z: u64| {
         z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -186,6 +202,9 @@ mod tests {
             assert!(kinds.contains(&kind), "none of 200 tests ends {kind:?}");
         }
         assert!((0..100).any(|shard| script.breaks(shard, 1) && !script.breaks(shard, 2)));
+        let again = script.clone().in_generation(2);
+        assert!((0..200).any(|test| again.attempts(test, 1) != script.attempts(test, 1)));
+        assert_eq!(script.clone().in_generation(1), script);
         assert_eq!(Script::default().attempts(0, 3), [AttemptOutcome::Passed]);
         assert!(!Script::default().breaks(0, 1));
     }

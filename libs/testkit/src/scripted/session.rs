@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use gauntlet_core::limits::{BEAT_INTERVAL, LEASE_TTL, POLL_TIMEOUT_MAX, PROTOCOL_VERSION};
+use gauntlet_core::limits::{BEAT_INTERVAL, LEASE_TTL, POLL_TIMEOUT_MAX};
 use gauntlet_proto::{edge, v1};
 use gauntlet_rpc::with_deadline;
 use gauntlet_runtime::{Backoff, Lifecycle, jitter};
@@ -62,8 +62,8 @@ impl Session {
         let request = v1::OpenSessionRequest {
             session_id: id.to_string(),
             name: executor.config.name.clone(),
-            protocol_version: i32::try_from(PROTOCOL_VERSION).unwrap_or(i32::MAX),
-            browsers: vec![v1::Browser::Chromium.into()],
+            protocol_version: i32::try_from(executor.manner.protocol_version).unwrap_or(i32::MAX),
+            browsers: vec![executor.manner.browser.into()],
             slots: i32::try_from(executor.config.slots).unwrap_or(i32::MAX),
         };
         let reply = executor.peers.leases.clone().open_session(request).await?.into_inner();
@@ -134,7 +134,7 @@ impl Session {
             let asked_at = Instant::now();
             let request = v1::RenewLeasesRequest {
                 session_id: self.id.clone(),
-                held: self.leases.named(),
+                held: self.leases.named(executor.manner.protocol_version),
                 draining: false,
             };
             let request = with_deadline(request, self.beat_interval);

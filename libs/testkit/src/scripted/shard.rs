@@ -53,12 +53,20 @@ pub(crate) async fn run(
     }
 }
 
-fn completion(lease: &Lease, done: Result<i32, Unfinished>) -> Option<v1::ShardCompletion> {
-    let (kind, reported_count, class, message) = match done {
-        Ok(count) => (v1::CompletionKind::Done, count, "", String::new()),
+/// A shard of which every test has its final result or is left to another executor.
+struct Finished {
+    reported_count: i32,
+    deferred: Vec<i32>,
+}
+
+fn completion(lease: &Lease, done: Result<Finished, Unfinished>) -> Option<v1::ShardCompletion> {
+    let (kind, reported_count, class, message, deferred_ordinals) = match done {
+        Ok(Finished { reported_count, deferred }) => {
+            (v1::CompletionKind::Done, reported_count, "", String::new(), deferred)
+        }
         Err(Unfinished::Void) => return None,
         Err(Unfinished::Failed { class, message, reported_count }) => {
-            (v1::CompletionKind::Failed, reported_count, class, message)
+            (v1::CompletionKind::Failed, reported_count, class, message, Vec::new())
         }
     };
     Some(v1::ShardCompletion {
@@ -69,7 +77,7 @@ fn completion(lease: &Lease, done: Result<i32, Unfinished>) -> Option<v1::ShardC
         reported_count,
         failure_class: class.to_owned(),
         message,
-        deferred_ordinals: Vec::new(),
+        deferred_ordinals,
     })
 }
 
@@ -86,8 +94,8 @@ struct Reports {
 }
 
 impl Shard<'_> {
-    /// Returns how many rows are acknowledged when every test has its final result.
-    async fn work(&mut self, grant: v1::ShardGrant) -> Result<i32, Unfinished> {
+    /// Works until every test has its final result or is left to another executor.
+    async fn work(&mut self, grant: v1::ShardGrant) -> Result<Finished, Unfinished> {
         let lease = self.lease;
         self.tell(What::Started);
         if !lease.script.reports {
@@ -96,7 +104,7 @@ impl Shard<'_> {
                 tokio::time::sleep(lease.script.delay).await;
                 lease.set_running(None);
             }
-            return Ok(0);
+            return Ok(Finished { reported_count: 0, deferred: Vec::new() });
         }
         let opened = self.open(&grant).await?;
         let stored: HashMap<i32, i32> =
@@ -111,6 +119,8 @@ impl Shard<'_> {
         let mut count = opened.acknowledged_count;
         let batch = if lease.script.delay.is_zero() { REPORT_ATTEMPTS } else { 1 };
         let mut attempts = Vec::new();
+        let may_defer = grant.may_defer && self.executor.manner.defers;
+        let mut deferred = Vec::new();
         for (index, ordinal) in left.iter().enumerate() {
             if !lease.script.delay.is_zero() {
                 lease.set_running(Some(*ordinal));
@@ -122,7 +132,12 @@ impl Shard<'_> {
                 attempts.push(self.attempt(*ordinal, attempt, v1::AttemptOutcome::Errored, true));
             } else {
                 let from = stored.get(ordinal).copied().unwrap_or(0);
-                attempts.extend(self.attempts(*ordinal, retries, from));
+                let mut tries = self.attempts(*ordinal, retries, from);
+                if may_defer && tries.len() > 1 && lease.script.defers(*ordinal, from + 1) {
+                    tries.truncate(1);
+                    deferred.push(*ordinal);
+                }
+                attempts.extend(tries);
             }
             if attempts.len() >= batch || index + 1 == left.len() {
                 count = self.report(std::mem::take(&mut attempts)).await?;
@@ -133,7 +148,7 @@ impl Shard<'_> {
             let class = "BROWSER_LAUNCH";
             return Err(Unfinished::Failed { class, message, reported_count: count });
         }
-        Ok(count)
+        Ok(Finished { reported_count: count, deferred })
     }
 
     /// Returns the attempts of a test beyond the first `stored` ones.
@@ -186,6 +201,9 @@ impl Shard<'_> {
         loop {
             match self.send(request.clone()).await {
                 Ok(acknowledged) => {
+                    if let Some(acknowledged) = &self.executor.manner.acknowledged {
+                        acknowledged(&self.lease.shard(), &request.attempts);
+                    }
                     self.tell(What::Acknowledged(count));
                     return Ok(acknowledged.acknowledged_count);
                 }
