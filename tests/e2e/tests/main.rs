@@ -8,5 +8,7 @@ mod abort;
 mod documents;
 mod imports;
 mod kill;
+mod retries;
+mod stops;
 mod traces;
 mod verdicts;
