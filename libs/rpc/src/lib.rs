@@ -35,6 +35,7 @@
 //!   `reflection(bytes)`, `bind(addr)`), [`Bound`] (`addr()`, `serve(lifecycle).await`), [`limited!`], [`MESSAGE_MAX_BYTES`].
 //! * [`Peer`] (`connect_lazy(endpoint)`): the channel for every generated client. [`with_deadline`],
 //!   [`retry_unavailable`], [`UNARY_DEADLINE`].
+//! * [`current_traceparent`], [`link`]: for work that is done later than the call that asks for it.
 //! * [`request_id`], [`time_left`]: what the call being served carries. [`is_unary`]: what the contract says of a path.
 //!
 //! # Deadlines
@@ -60,6 +61,7 @@ mod reason;
 mod server;
 mod status;
 mod timeout;
+mod trace;
 
 pub use client::{EndpointError, Peer, retry_unavailable, with_deadline};
 pub use context::{request_id, time_left};
@@ -70,6 +72,7 @@ pub use server::{Bound, ServeError, Server, ServerArgs};
 pub use status::{
     ToStatus, draining, invalid_fields, is_unavailable, reason_of, retry_after, status,
 };
+pub use trace::{current_traceparent, link};
 
 /// Largest message, in both directions.
 pub const MESSAGE_MAX_BYTES: usize = 4 * 1024 * 1024;

@@ -59,6 +59,7 @@ pub(crate) async fn run(
 ) {
     let key = lease.key;
     let span = tracing::info_span!("shard", run.id = %key.run_id, shard.index = key.shard_index, epoch = %key.epoch);
+    gauntlet_rpc::link(&span, &grant.traceparent);
     async {
         let worked =
             AssertUnwindSafe(work(&executor, &session, &lease, grant)).catch_unwind().await;

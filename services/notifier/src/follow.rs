@@ -39,6 +39,7 @@ fn delivery(ended: &Ended) -> Option<NewDelivery> {
         generation: ended.generation,
         url: url.clone(),
         body: body(ended).to_string(),
+        traceparent: ended.terminal.traceparent.clone(),
     })
 }
 

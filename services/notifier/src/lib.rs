@@ -24,7 +24,7 @@ pub use sign::{Secret, SecretError};
 use gauntlet_pg::{Runner, SchemaError};
 
 fn migrations() -> Result<Runner, SchemaError> {
-    gauntlet_pg::migrations!("0001_deliveries")
+    gauntlet_pg::migrations!("0001_deliveries", "0002_traces")
 }
 
 /// Brings the schema `notifier` of the database to this program's version; returns how many migrations were applied.

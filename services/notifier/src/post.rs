@@ -140,6 +140,8 @@ mod tests {
             receiver: String::new(),
             body: "{}".to_owned(),
             attempt_count: 1,
+            run_id: gauntlet_core::RunId(gauntlet_runtime::ids::v7()),
+            traceparent: String::new(),
         }
     }
 

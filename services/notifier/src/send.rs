@@ -11,6 +11,7 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
 /// How long a claimed delivery is left alone: a try and its record.
 const HOLD: Duration = Duration::from_secs(30);
@@ -73,7 +74,9 @@ impl Sender {
             match self.courier.store.claim(&full, HOLD).await {
                 Ok(Some(due)) => {
                     *self.busy.entry(due.receiver.clone()).or_default() += 1;
-                    self.in_flight.spawn(self.courier.clone().deliver(due));
+                    let span = tracing::info_span!("deliver", delivery.id = due.delivery_id, run.id = %due.run_id);
+                    gauntlet_rpc::link(&span, &due.traceparent);
+                    self.in_flight.spawn(self.courier.clone().deliver(due).instrument(span));
                 }
                 Ok(None) => return,
                 Err(error) => {

@@ -18,6 +18,7 @@ pub(crate) struct NewDelivery {
     pub(crate) generation: i32,
     pub(crate) url: String,
     pub(crate) body: String,
+    pub(crate) traceparent: String,
 }
 
 /// A delivery that is due.
@@ -28,6 +29,9 @@ pub(crate) struct DueDelivery {
     pub(crate) receiver: String,
     pub(crate) body: String,
     pub(crate) attempt_count: i32,
+    pub(crate) run_id: RunId,
+    /// Trace that the run was triggered in; may be empty.
+    pub(crate) traceparent: String,
 }
 
 /// A delivery as people see it.
@@ -70,8 +74,8 @@ impl Transaction for TakeEvent<'_> {
 
     async fn run(&self, tx: &Tx<'_>) -> Result<(), PgError> {
         if let Some(d) = self.delivery {
-            let params: [&(dyn gauntlet_pg::ToSql + Sync); 5] =
-                [&d.delivery_id, &d.run_id.0, &d.generation, &d.url, &d.body];
+            let params: [&(dyn gauntlet_pg::ToSql + Sync); 6] =
+                [&d.delivery_id, &d.run_id.0, &d.generation, &d.url, &d.body, &d.traceparent];
             tx.execute(sql::DELIVERIES_INSERT, &params).await?;
         }
         let Cursor { lane, feed_id, position } = &self.cursor;
@@ -139,6 +143,8 @@ impl Store {
             receiver: row.get("receiver"),
             body: row.get("body"),
             attempt_count: row.get("attempt_count"),
+            run_id: RunId(row.get("run_id")),
+            traceparent: row.get("traceparent"),
         }))
     }
 

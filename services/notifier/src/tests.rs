@@ -32,7 +32,10 @@ impl World {
     async fn start() -> Self {
         // A process that is not the gauntlet program has no default yet; a second install is refused and harmless.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let schema = include_str!("../migrations/0001_deliveries.sql");
+        let schema = concat!(
+            include_str!("../migrations/0001_deliveries.sql"),
+            include_str!("../migrations/0002_traces.sql")
+        );
         let database = TestDatabase::create("notifier", schema, async |url: String| {
             crate::migrate(&url).await.map(|_| ()).map_err(anyhow::Error::from)
         })

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tonic::Status;
+use tracing::Instrument as _;
 
 /// How long one poll waits for work.
 const POLL_TIMEOUT: Duration = Duration::from_secs(20);
@@ -129,6 +130,14 @@ impl Finalizer {
 
     /// Finalizes one run while its lease is kept.
     async fn work(&self, claim: v1::FinalizationClaim, _permit: OwnedSemaphorePermit) {
+        let generation = claim.generation;
+        let span =
+            tracing::info_span!("finalize", run.id = claim.run_id, run.generation = generation);
+        gauntlet_rpc::link(&span, &claim.traceparent);
+        self.work_in_span(claim).instrument(span).await;
+    }
+
+    async fn work_in_span(&self, claim: v1::FinalizationClaim) {
         let mut lease = self.leases.keep(&claim);
         let run_id = claim.run_id.clone();
         let worked = tokio::select! {

@@ -9,5 +9,7 @@ mod audit;
 mod documents;
 mod imports;
 mod kill;
+mod retries;
+mod stops;
 mod traces;
 mod verdicts;

@@ -7,6 +7,8 @@ use gauntlet_testkit::{GauntletProcess, TestDatabase, TestStore, free_port, wait
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -35,9 +37,14 @@ impl Mesh {
         let store = TestStore::shared().await;
         let schema = [
             include_str!("../../../services/scheduler/migrations/0001_runs.sql"),
+            include_str!("../../../services/scheduler/migrations/0002_generations.sql"),
             include_str!("../../../services/results/migrations/0001_attempts.sql"),
             include_str!("../../../services/scheduler/migrations/0003_audit.sql"),
+            include_str!("../../../services/results/migrations/0002_artifact_budgets.sql"),
+            include_str!("../../../services/results/migrations/0003_generations.sql"),
+            include_str!("../../../services/results/migrations/0004_audit.sql"),
             include_str!("../../../services/notifier/migrations/0001_deliveries.sql"),
+            include_str!("../../../services/notifier/migrations/0002_traces.sql"),
         ]
         .concat();
         let database = TestDatabase::create("e2e", &schema, async |url: String| {
@@ -229,12 +236,22 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// Serves `/` (a heading and a counter), `/slow` (answers after a second) and `/hang` (never answers).
+    /// Serves `/` (a heading and a counter), `/slow` (answers after a second), `/hang` (never answers) and `/healing` (a
+    /// counter that does not count the first time).
     pub(crate) async fn start() -> Self {
         let page = "<!doctype html><title>Site</title><link rel=icon href='data:,'><h1 id=hello>Hello</h1>\
                     <button id=add onclick=\"n.textContent=+n.textContent+1\">Add</button><p id=n>0</p>";
+        let healed = Arc::new(AtomicBool::new(false));
+        let healing =
+            async |healed: Arc<AtomicBool>, page: &'static str| match healed.swap(true, Relaxed) {
+                true => Html(page),
+                false => Html(
+                    "<!doctype html><title>Not yet</title><button id=add>Add</button><p id=n>-</p>",
+                ),
+            };
         let app = Router::new()
             .route("/", get(move || async move { Html(page) }))
+            .route("/healing", get(move || healing(healed.clone(), page)))
             .route("/hang", get(std::future::pending::<Html<&str>>))
             .route(
                 "/slow",

@@ -3,7 +3,7 @@
 use crate::support::{Mesh, PATIENCE, slow, write_recordings};
 use gauntlet_proto::v1::{self, scheduler_service_client::SchedulerServiceClient};
 use gauntlet_rpc::Peer;
-use gauntlet_testkit::{GauntletProcess, wait_until};
+use gauntlet_testkit::{FakeWebhookReceiver, GauntletProcess, wait_until};
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,
     trace_service_server::{TraceService, TraceServiceServer},
@@ -77,12 +77,15 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-async fn trigger(mesh: &Mesh) -> String {
+async fn trigger(mesh: &Mesh, callback_url: &str) -> String {
     let folder = mesh.folder.path().join("recordings");
     write_recordings(&folder, &slow(1, &mesh.site_url));
     let mut import = mesh.cli(&["import", &folder.display().to_string()]);
     assert!(import.wait(PATIENCE).await.success(), "{}", import.output());
-    let mut request = Request::new(v1::TriggerRunRequest::default());
+    let mut request = Request::new(v1::TriggerRunRequest {
+        trigger: Some(v1::Trigger { callback_url: callback_url.to_owned(), ..Default::default() }),
+        ..Default::default()
+    });
     let parent = format!("00-{TRACE_ID}-{CALLER_SPAN_ID}-01");
     request.metadata_mut().insert("traceparent", parent.parse().unwrap());
     let mut client = SchedulerServiceClient::new(Peer::connect_lazy(&mesh.gateway).unwrap());
@@ -90,11 +93,12 @@ async fn trigger(mesh: &Mesh) -> String {
 }
 
 #[tokio::test]
-async fn i7_a_trace_goes_from_the_client_through_the_gateway_and_a_shards_through_its_reports() {
+async fn i7_a_trace_goes_from_the_client_through_the_mesh_and_later_work_is_linked_to_it() {
     let (collector, endpoint) = Collector::start().await;
     let mesh = Mesh::start_with(&["--otlp-endpoint", &endpoint]).await;
     let _executor = mesh.executor("one", None);
-    let run_id = trigger(&mesh).await;
+    let receiver = FakeWebhookReceiver::start().await;
+    let run_id = trigger(&mesh, &receiver.url()).await;
     let of_run = |span: &Span| hex(&span.trace_id) == TRACE_ID;
     let name = "rpc.SchedulerService.TriggerRun";
     let entered = collector.span("gauntlet-gateway", name, of_run).await;
@@ -109,6 +113,16 @@ async fn i7_a_trace_goes_from_the_client_through_the_gateway_and_a_shards_throug
     collector.span("gauntlet-results", "rpc.IngestService.OpenShard", of_shard).await;
     collector.span("gauntlet-results", "rpc.IngestService.ReportAttempts", of_shard).await;
     collector.span("gauntlet-scheduler", "rpc.LeaseService.CompleteShards", of_shard).await;
+
+    // What is done later is a trace of its own, linked to the one that asked for it.
+    let names_run = |span: &Span| text(&span.attributes, "run.id") == run_id;
+    let finalize = collector.span("gauntlet-results", "finalize", names_run).await;
+    let deliver = collector.span("gauntlet-notifier", "deliver", names_run).await;
+    for span in [&shard, &finalize, &deliver] {
+        assert_eq!(span.links.len(), 1, "{}", span.name);
+        let link = &span.links[0];
+        assert_eq!((hex(&link.trace_id).as_str(), &link.span_id), (TRACE_ID, &served.span_id));
+    }
 }
 
 #[tokio::test]
@@ -144,7 +158,7 @@ async fn line(process: &GauntletProcess, message: &str) -> serde_json::Value {
 async fn i7_json_logs_name_the_run_and_the_shard() {
     let mesh = Mesh::start_with(&["--log-format", "json"]).await;
     let executor = mesh.executor("one", None);
-    let run_id = trigger(&mesh).await;
+    let run_id = trigger(&mesh, "").await;
     let ended = line(&executor, "shard ended").await;
     assert_eq!(
         (ended["span"]["run.id"].as_str(), ended["span"]["shard.index"].as_i64()),

@@ -11,4 +11,4 @@ FROM (SELECT delivery_id, lower(coalesce(substring(url FROM '://([^/?#\\]*)'), '
       LIMIT 1
       FOR UPDATE SKIP LOCKED) AS due
 WHERE d.delivery_id = due.delivery_id
-RETURNING d.delivery_id, d.url, due.receiver, d.body, d.attempt_count
+RETURNING d.delivery_id, d.url, due.receiver, d.body, d.attempt_count, d.run_id, d.traceparent

@@ -37,9 +37,10 @@ pub(crate) fn name(field: &str, text: &str) -> Result<(), FieldViolation> {
     Ok(())
 }
 
-/// Turns a request into one to admit.
+/// Turns a request, made in the trace of `traceparent`, into one to admit.
 pub(crate) fn trigger_run(
     request: v1::TriggerRunRequest,
+    traceparent: String,
 ) -> Result<NewRunRequest, Vec<FieldViolation>> {
     let mut violations = Violations::default();
     let request_id = match request.request_id.as_str() {
@@ -63,7 +64,7 @@ pub(crate) fn trigger_run(
         selection,
         options,
         trigger,
-        traceparent: String::new(),
+        traceparent,
     })
 }
 

@@ -52,7 +52,9 @@ impl SchedulerService for Handlers {
         &self,
         request: Request<v1::TriggerRunRequest>,
     ) -> Result<Response<v1::TriggerRunResponse>, Status> {
-        let new = requests::trigger_run(request.into_inner()).map_err(|v| invalid_fields(&v))?;
+        let traceparent = gauntlet_rpc::current_traceparent();
+        let new = requests::trigger_run(request.into_inner(), traceparent);
+        let new = new.map_err(|v| invalid_fields(&v))?;
         let run_id =
             admit::admit(&self.store, &self.dispatcher, new).await.map_err(|e| status(&e))?;
         let run = Some(self.run(run_id).await?);
