@@ -17,4 +17,5 @@ mod explore;
 mod footprint;
 mod pairs;
 mod side;
+mod wedge;
 mod world;

@@ -4,7 +4,9 @@ use crate::pairs::Kind;
 use gauntlet_core::protocol::{Command, Completion, StopReason, VerdictState};
 use gauntlet_core::{LeaseEpoch, ReplicaId, RunId, SessionId};
 use gauntlet_pg::{PgConfig, Pool};
+use gauntlet_results::interleave::Transactions as Results;
 use gauntlet_runtime::ids;
+use gauntlet_scheduler::interleave::Transactions as Scheduler;
 use gauntlet_testkit::TestDatabase;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -13,9 +15,9 @@ use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
 
 /// Grants of the set-up have the first epoch.
-const GRANTED: LeaseEpoch = LeaseEpoch(1);
+pub(crate) const GRANTED: LeaseEpoch = LeaseEpoch(1);
 /// The session that holds the leases, and the two that claim.
-const HOLDER: SessionId = SessionId(Uuid::from_u128(1));
+pub(crate) const HOLDER: SessionId = SessionId(Uuid::from_u128(1));
 const CLAIMERS: [SessionId; 2] = [SessionId(Uuid::from_u128(2)), SessionId(Uuid::from_u128(3))];
 const REPLICA: ReplicaId = ReplicaId(Uuid::from_u128(4));
 const SHARDS: u32 = 2;
@@ -55,8 +57,8 @@ pub(crate) struct World {
     sides: [Connections; 2],
     aside: Connections,
     /// The run, one more, and two that each side may admit. All are in one lane of the feed.
-    runs: [RunId; 6],
-    _database: TestDatabase,
+    pub(crate) runs: [RunId; 6],
+    database: TestDatabase,
 }
 
 impl World {
@@ -73,12 +75,8 @@ impl World {
             Ok(())
         })
         .await;
-        let (sql, connection) = tokio_postgres::connect(database.url(), NoTls).await.unwrap();
-        #[expect(clippy::disallowed_methods, reason = "ends with the client of this test")]
-        tokio::spawn(connection);
-        sql.batch_execute("CREATE SCHEMA saved; SET search_path = scheduler, results")
-            .await
-            .unwrap();
+        let sql = connect(database.url()).await;
+        sql.batch_execute("CREATE SCHEMA saved").await.unwrap();
         let query =
             "SELECT tablename::text FROM pg_tables WHERE schemaname IN ('scheduler', 'results')";
         let tables = sql.query(query, &[]).await.unwrap();
@@ -92,7 +90,22 @@ impl World {
             id[15] = 0;
             RunId(Uuid::from_bytes(id))
         });
-        Self { sql, tables, sides, aside, runs, _database: database }
+        Self { sql, tables, sides, aside, runs, database }
+    }
+
+    /// Opens a connection of a third party.
+    pub(crate) async fn connect(&self) -> Client {
+        connect(self.database.url()).await
+    }
+
+    /// Returns transactions on the connection of a side.
+    pub(crate) fn scheduler(&self, side: usize) -> Scheduler {
+        self.sides[side].scheduler()
+    }
+
+    /// Returns transactions on a connection of neither side.
+    pub(crate) fn aside(&self) -> Scheduler {
+        self.aside.scheduler()
     }
 
     pub(crate) fn pids(&self, side: usize) -> Vec<i32> {
@@ -237,6 +250,14 @@ impl World {
     }
 }
 
+async fn connect(url: &str) -> Client {
+    let (sql, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    #[expect(clippy::disallowed_methods, reason = "ends with the client of this test")]
+    tokio::spawn(connection);
+    sql.batch_execute("SET search_path = scheduler, results").await.unwrap();
+    sql
+}
+
 impl Connections {
     async fn open(url: &str) -> Self {
         let mut config = PgConfig::from_url(url).unwrap();
@@ -251,12 +272,12 @@ impl Connections {
         Self { scheduler, results, pids }
     }
 
-    fn scheduler(&self) -> gauntlet_scheduler::interleave::Transactions {
-        gauntlet_scheduler::interleave::Transactions::new(self.scheduler.clone())
+    fn scheduler(&self) -> Scheduler {
+        Scheduler::new(self.scheduler.clone())
     }
 
-    fn results(&self) -> gauntlet_results::interleave::Transactions {
-        gauntlet_results::interleave::Transactions::new(self.results.clone())
+    fn results(&self) -> Results {
+        Results::new(self.results.clone())
     }
 }
 
