@@ -12,8 +12,8 @@ use std::time::Duration;
 
 /// Time between two turns.
 const TURN_INTERVAL: Duration = Duration::from_secs(10);
-/// Batches of one turn.
-const TURN_BATCHES_MAX: usize = 64;
+/// Batches of one turn: some 200 runs a second, which costs a few percent of a core.
+const TURN_BATCHES_MAX: usize = 32;
 
 /// Audits one batch.
 struct Batch<'a, A> {

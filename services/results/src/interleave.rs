@@ -28,34 +28,35 @@ impl Transactions {
         assert!(ensured.is_ok(), "{ensured:?}");
     }
 
-    /// Reports a passed test under a shard's fence; one whose run is being sealed waits by itself, as in the group commit.
-    pub async fn ingest(&self, run_id: RunId, shard_index: i32, epoch: i64) -> String {
-        let fence = Fence { run_id, generation: 1, shard_index, epoch };
+    /// Reports a passed test under the fence of each shard; what belongs to a run that is being sealed waits by itself, as in
+    /// the group commit.
+    pub async fn ingest(&self, run_id: RunId, shards: &[i32], epoch: i64) -> String {
         let passed = v1::AttemptOutcome::Passed as i16;
-        let attempt = NewAttempt {
-            ordinal: shard_index,
-            attempt: 1,
-            outcome: passed,
-            is_final: true,
-            payload: Vec::new(),
-        };
-        let entry = Entry {
-            fence,
-            attempts: vec![attempt],
-            ordinals: vec![shard_index],
+        let entry = |shard_index: &i32| Entry {
+            fence: Fence { run_id, generation: 1, shard_index: *shard_index, epoch },
+            attempts: vec![NewAttempt {
+                ordinal: *shard_index,
+                attempt: 1,
+                outcome: passed,
+                is_final: true,
+                payload: Vec::new(),
+            }],
+            ordinals: vec![*shard_index],
             stop_after_failures: 0,
         };
-        let entry = std::slice::from_ref(&entry);
-        match self.store.enter_batch(entry).await {
-            Ok(entered) => match entered.into_iter().flatten().next() {
-                Some(entered) => format!("{entered:?}"),
-                None => match self.store.enter(&entry[0]).await {
-                    Ok(entered) => format!("{entered:?}"),
-                    Err(error) => format!("{error:?}"),
-                },
-            },
-            Err(error) => format!("{error:?}"),
+        let entries: Vec<_> = shards.iter().map(entry).collect();
+        let entered = match self.store.enter_batch(&entries).await {
+            Ok(entered) => entered,
+            Err(error) => return format!("{error:?}"),
+        };
+        let mut answers = Vec::new();
+        for (entry, entered) in entries.iter().zip(entered) {
+            answers.push(match entered {
+                Some(entered) => Ok(entered),
+                None => self.store.enter(entry).await,
+            });
         }
+        format!("{answers:?}")
     }
 
     /// Seals a generation and stores the verdict, as a finalizer of an epoch.

@@ -8,7 +8,7 @@ use crate::store::admit::{NewRun, SelectedTest};
 use crate::store::apply::{ApplyBatch, Item};
 use crate::store::claim::Claimer;
 use crate::store::dispatch::{Dispatch, Dispatched};
-use crate::store::sessions::{Held, NewSession};
+use crate::store::sessions::{Held, NewSession, Renewed};
 use gauntlet_core::limits::PROTOCOL_VERSION;
 use gauntlet_core::protocol::{Command, Running};
 use gauntlet_core::{LeaseEpoch, LeaseId, RunId, SessionId, TestId};
@@ -16,6 +16,7 @@ use gauntlet_pg::Pool;
 use gauntlet_proto::v1;
 use gauntlet_runtime::ids;
 use prost::Message as _;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -47,8 +48,8 @@ impl Transactions {
         assert!(matches!(opened, Ok(true)), "{opened:?}");
     }
 
-    /// Admits a run of `shard_count` shards with a test each.
-    pub async fn admit(&self, run_id: RunId, environment: &str, shard_count: u32) -> String {
+    /// Admits runs, each with its environment, of `shard_count` shards with a test each.
+    pub async fn admit(&self, runs: &[(RunId, &str)], shard_count: u32) -> String {
         let test = |n: u32| SelectedTest {
             test_id: TestId(Uuid::from_u128(u128::from(n))),
             file: String::new(),
@@ -56,11 +57,11 @@ impl Transactions {
             revision_hash: vec![0; 32],
             approved: true,
         };
-        let run = NewRun {
-            run_id,
+        let run = |(run_id, environment): &(RunId, &str)| NewRun {
+            run_id: *run_id,
             org: "default".to_owned(),
             project: "p".to_owned(),
-            environment: environment.to_owned(),
+            environment: (*environment).to_owned(),
             options: v1::RunOptions::default().encode_to_vec(),
             trigger: v1::Trigger::default().encode_to_vec(),
             traceparent: String::new(),
@@ -72,7 +73,8 @@ impl Transactions {
             shards: (0..shard_count).map(|n| n..n + 1).collect(),
             request: Some((run_id.0, vec![1])),
         };
-        self.dispatch(&[Arc::new(run)], &[]).await
+        let runs: Vec<_> = runs.iter().map(|new| Arc::new(run(new))).collect();
+        self.dispatch(&runs, &[]).await
     }
 
     /// Claims for one session; returns what it got.
@@ -105,19 +107,24 @@ impl Transactions {
         match self.store.renew_session(session, &held.collect::<Vec<_>>(), false).await {
             Ok(None) => "no such session".to_owned(),
             Ok(Some(beat)) => {
-                let leases = beat.leases.iter().map(|l| (l.held.shard_index, l.lost, l.cancelled));
+                let lease = |l: &Renewed| (l.held.shard_index, l.lost, l.cancelled);
+                // In no order: each names its lease.
+                let leases: BTreeSet<_> = beat.leases.iter().map(lease).collect();
                 let unnamed = beat.unnamed.iter().map(|g| (g.run_id, g.shard_index, g.epoch));
-                format!("{:?} {:?}", leases.collect::<Vec<_>>(), unnamed.collect::<Vec<_>>())
+                format!("{leases:?} {:?}", unnamed.collect::<Vec<_>>())
             }
             Err(error) => format!("{error:?}"),
         }
     }
 
-    /// Applies one command of the protocol to a run or one of its shards.
-    pub async fn apply(&self, run_id: RunId, shard_index: Option<u32>, command: Command) -> String {
+    /// Applies commands of the protocol, each to a run or one of its shards.
+    pub async fn apply(&self, commands: Vec<(RunId, Option<u32>, Command)>) -> String {
         let verdict = v1::Verdict { digest: "d".to_owned(), ..Default::default() };
-        let verdict = matches!(command, Command::Close { .. }).then(|| verdict.encode_to_vec());
-        let items = [Item { run_id, shard_index, command, verdict }];
+        let item = |(run_id, shard_index, command)| {
+            let verdict = matches!(command, Command::Close { .. }).then(|| verdict.encode_to_vec());
+            Item { run_id, shard_index, command, verdict }
+        };
+        let items: Vec<_> = commands.into_iter().map(item).collect();
         let batch = ApplyBatch { store: &self.store, items: &items };
         format!("{:?}", self.store.pool.transact(&batch).await)
     }

@@ -2,8 +2,12 @@
 
 use crate::footprint::Footprint;
 use crate::side::{Side, Stand};
-use std::collections::BTreeSet;
-use tokio_postgres::Client;
+use crate::world::World;
+use gauntlet_pg::step::COMMIT;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Positions by lane.
+type Feed = BTreeMap<i16, BTreeSet<i64>>;
 
 /// Orders of one pair; more are not tried, and said so.
 const ORDERS_MAX: usize = 400;
@@ -52,12 +56,9 @@ impl Explorer {
     }
 
     /// Runs the sides in the prepared order, and beyond it A first.
-    pub(crate) async fn run(
-        &mut self,
-        sql: &Client,
-        tables: &BTreeSet<String>,
-        mut sides: [Side; 2],
-    ) -> Ended {
+    pub(crate) async fn run(&mut self, world: &World, mut sides: [Side; 2]) -> Ended {
+        let World { sql, tables, .. } = world;
+        let mut feed = world.feed().await;
         let mut order = Vec::new();
         let mut depth = 0;
         // The last step of B, and whether A could have gone before it.
@@ -89,6 +90,11 @@ impl Explorer {
                 let ours = stepping.pids();
                 other.settle(Some((sql, &ours))).await;
             }
+            if order.last().is_some_and(|step| step.ends_with(COMMIT.name)) {
+                let seen = std::mem::replace(&mut feed, world.feed().await);
+                let skipped = skipped(&seen, &feed);
+                assert!(skipped.is_empty(), "FD-1: a cursor skips {skipped:?}, {order:#?}");
+            }
         }
     }
 
@@ -99,6 +105,17 @@ impl Explorer {
         *depth += 1;
         self.path[*depth - 1].taken
     }
+}
+
+/// Returns the positions that appeared before one that a reader had seen already.
+fn skipped(seen: &Feed, now: &Feed) -> Vec<i64> {
+    let late = |(lane, positions): (&i16, &BTreeSet<i64>)| {
+        let known = seen.get(lane).cloned().unwrap_or_default();
+        let last = known.last().copied();
+        let new: Vec<i64> = positions.difference(&known).copied().collect();
+        new.into_iter().filter(move |position| Some(*position) < last)
+    };
+    now.iter().flat_map(late).collect()
 }
 
 fn pick(sides: &mut [Side; 2], taken: usize) -> (&mut Side, &mut Side) {

@@ -4,8 +4,8 @@
 //! the COMMIT (`gauntlet_pg::step`), and `explore` decides whose statement is next: depth first, through every order but those
 //! that differ only in swaps of neighbours that touch no common table. A statement that waits for a lock of the other (asked
 //! of Postgres) gives the turn away until the other has committed. Every order must end as one of the two serial ones: the
-//! same rows in every table, the same answers to the callers; no invariant may break, and the two may never wait for each
-//! other. The last is a deadlock, whether or not a retry would have hidden it.
+//! same rows in every table, the same answers to the callers; no invariant may break, no event may appear in the feed behind
+//! one that a reader has seen, and the two may never wait for each other: that is a deadlock, even if a retry would hide it.
 //!
 //! # Adding a transaction
 //! Offer it in the service's `interleave` module, add it to `pairs::Kind` and say in `World::set_up` what it needs to have
@@ -17,4 +17,5 @@ mod explore;
 mod footprint;
 mod pairs;
 mod side;
+mod wedge;
 mod world;

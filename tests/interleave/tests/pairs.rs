@@ -67,7 +67,7 @@ async fn every_order(world: &World, pair: &Pair) -> Explorer {
             Side::start(world.work(pair, 1), world.pids(1)).await,
         ];
         assert!(sides.iter().all(|side| matches!(side.stand, Stand::Before(_))), "{pair:?}");
-        let Ended { order, answers } = explorer.run(&world.sql, &world.tables, sides).await;
+        let Ended { order, answers } = explorer.run(world, sides).await;
         let end = (world.rows().await, answers);
         assert!(
             expected.contains(&end),

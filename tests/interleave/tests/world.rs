@@ -4,18 +4,20 @@ use crate::pairs::Kind;
 use gauntlet_core::protocol::{Command, Completion, StopReason, VerdictState};
 use gauntlet_core::{LeaseEpoch, ReplicaId, RunId, SessionId};
 use gauntlet_pg::{PgConfig, Pool};
+use gauntlet_results::interleave::Transactions as Results;
 use gauntlet_runtime::ids;
+use gauntlet_scheduler::interleave::Transactions as Scheduler;
 use gauntlet_testkit::TestDatabase;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
 
 /// Grants of the set-up have the first epoch.
-const GRANTED: LeaseEpoch = LeaseEpoch(1);
+pub(crate) const GRANTED: LeaseEpoch = LeaseEpoch(1);
 /// The session that holds the leases, and the two that claim.
-const HOLDER: SessionId = SessionId(Uuid::from_u128(1));
+pub(crate) const HOLDER: SessionId = SessionId(Uuid::from_u128(1));
 const CLAIMERS: [SessionId; 2] = [SessionId(Uuid::from_u128(2)), SessionId(Uuid::from_u128(3))];
 const REPLICA: ReplicaId = ReplicaId(Uuid::from_u128(4));
 const SHARDS: u32 = 2;
@@ -54,9 +56,9 @@ pub(crate) struct World {
     pub(crate) tables: BTreeSet<String>,
     sides: [Connections; 2],
     aside: Connections,
-    /// The run, one more with a shard that can be claimed, and those that are admitted.
-    runs: [RunId; 4],
-    _database: TestDatabase,
+    /// The run, one more, and two that each side may admit. All are in one lane of the feed.
+    pub(crate) runs: [RunId; 6],
+    database: TestDatabase,
 }
 
 impl World {
@@ -74,12 +76,8 @@ impl World {
             Ok(())
         })
         .await;
-        let (sql, connection) = tokio_postgres::connect(database.url(), NoTls).await.unwrap();
-        #[expect(clippy::disallowed_methods, reason = "ends with the client of this test")]
-        tokio::spawn(connection);
-        sql.batch_execute("CREATE SCHEMA saved; SET search_path = scheduler, results")
-            .await
-            .unwrap();
+        let sql = connect(database.url()).await;
+        sql.batch_execute("CREATE SCHEMA saved").await.unwrap();
         let query =
             "SELECT tablename::text FROM pg_tables WHERE schemaname IN ('scheduler', 'results')";
         let tables = sql.query(query, &[]).await.unwrap();
@@ -88,8 +86,27 @@ impl World {
         let sides = [Connections::open(url).await, Connections::open(url).await];
         let aside = Connections::open(url).await;
         aside.results().ensure_partitions().await;
-        let runs = [(); 4].map(|()| RunId(ids::v7()));
-        Self { sql, tables, sides, aside, runs, _database: database }
+        let runs = [(); 6].map(|()| {
+            let mut id = ids::v7().into_bytes();
+            id[15] = 0;
+            RunId(Uuid::from_bytes(id))
+        });
+        Self { sql, tables, sides, aside, runs, database }
+    }
+
+    /// Opens a connection of a third party.
+    pub(crate) async fn connect(&self) -> Client {
+        connect(self.database.url()).await
+    }
+
+    /// Returns transactions on the connection of a side.
+    pub(crate) fn scheduler(&self, side: usize) -> Scheduler {
+        self.sides[side].scheduler()
+    }
+
+    /// Returns transactions on a connection of neither side.
+    pub(crate) fn aside(&self) -> Scheduler {
+        self.aside.scheduler()
     }
 
     pub(crate) fn pids(&self, side: usize) -> Vec<i32> {
@@ -108,22 +125,24 @@ impl World {
         for session in CLAIMERS {
             scheduler.open_session(session, 1).await;
         }
-        scheduler.admit(run, "e", SHARDS).await;
+        scheduler.admit(&[(run, "e")], SHARDS).await;
         // A claim needs a shard that waits, but a run that is finalized has none.
         let leased = if has(Kind::Claim) && !has(Kind::Close) { 1 } else { SHARDS };
         scheduler.claim(HOLDER, leased).await;
         for shard in 0..leased {
             let granted = Command::MarkGranted { epoch: GRANTED };
-            scheduler.apply(run, Some(shard), granted).await;
+            scheduler.apply(vec![(run, Some(shard), granted)]).await;
         }
         if has(Kind::Close) {
             for shard in 0..SHARDS {
-                scheduler.apply(run, Some(shard), done()).await;
+                scheduler.apply(vec![(run, Some(shard), done())]).await;
             }
-            scheduler.apply(run, None, Command::ClaimFinalization { replica: REPLICA }).await;
-            if has(Kind::Claim) {
-                scheduler.admit(more, "e", 1).await;
-            }
+            let claim = Command::ClaimFinalization { replica: REPLICA };
+            scheduler.apply(vec![(run, None, claim)]).await;
+        }
+        // Another run of the lane, with a shard to claim; an abort ends both.
+        if has(Kind::Abort) || has(Kind::Claim) && has(Kind::Close) {
+            scheduler.admit(&[(more, "e")], 1).await;
         }
         let save = |t: &str| {
             format!("DROP TABLE IF EXISTS saved.{t}; CREATE TABLE saved.{t} AS SELECT * FROM {t};")
@@ -140,7 +159,8 @@ impl World {
         self.sql.batch_execute(&clear.chain(fill).collect::<String>()).await.unwrap();
     }
 
-    /// Returns the work of one side.
+    /// Returns the work of one side. What is about several rows names them in one order on one side, and in the other on the
+    /// other.
     pub(crate) fn work(
         &self,
         pair: &Pair,
@@ -148,47 +168,52 @@ impl World {
     ) -> Pin<Box<dyn Future<Output = String> + Send>> {
         let (kind, shard) = (pair.kinds[side], pair.shards[side]);
         let (scheduler, results) = (self.sides[side].scheduler(), self.sides[side].results());
-        let ([run, ..], admitted) = (self.runs, self.runs[2 + side]);
-        // Two that admit meet in a lane that neither finds.
-        let environment = if pair.kinds == [Kind::Admit; 2] { "new" } else { "e" };
-        let (shard_index, command) = match kind {
+        let [run, more, ..] = self.runs;
+        let apart = pair.shards[0] != pair.shards[1];
+        let shards = if apart { vec![shard] } else { turned(side, (0..SHARDS).collect()) };
+        let about_shard = |command| vec![(run, Some(shard), command)];
+        let about_run = |command| vec![(run, None, command)];
+        let commands = match kind {
             Kind::Admit => {
-                return Box::pin(async move { scheduler.admit(admitted, environment, 1).await });
+                let [one, other] = [self.runs[2 + side], self.runs[4 + side]];
+                // Two meet in an idle lane and in one that neither finds.
+                let new = turned(side, vec![(one, "e"), (other, "new")]);
+                return Box::pin(async move { scheduler.admit(&new, 1).await });
             }
             Kind::Claim => {
                 return Box::pin(async move { scheduler.claim(CLAIMERS[side], 1).await });
             }
             Kind::Renew => {
-                return Box::pin(
-                    async move { scheduler.renew(HOLDER, &[(run, shard, GRANTED)]).await },
-                );
+                let held: Vec<_> = shards.into_iter().map(|shard| (run, shard, GRANTED)).collect();
+                return Box::pin(async move { scheduler.renew(HOLDER, &held).await });
             }
             Kind::Ingest => {
-                // The same shard twice: its old holder and its new one.
-                let again = pair.shards[0] == pair.shards[1] && side == 1;
-                let (shard, epoch) = (shard as i32, 1 + i64::from(again));
-                return Box::pin(async move { results.ingest(run, shard, epoch).await });
+                let shards: Vec<_> = shards.into_iter().map(u32::cast_signed).collect();
+                // The same shards twice: their old holder and their new one.
+                let epoch = 1 + i64::from(!apart && side == 1);
+                return Box::pin(async move { results.ingest(run, &shards, epoch).await });
             }
             Kind::Seal => {
                 let epoch = 1 + side as i64;
                 return Box::pin(async move { results.seal(run, SHARDS, epoch).await });
             }
-            Kind::Reap => (Some(shard), Command::Lose { epoch: GRANTED }),
-            Kind::Complete => (Some(shard), done()),
-            Kind::HandBack => (Some(shard), completed(Completion::HandedBack)),
-            Kind::Abort => (None, Command::Abort { reason: format!("by {side}") }),
+            Kind::Reap => about_shard(Command::Lose { epoch: GRANTED }),
+            Kind::Complete => about_shard(done()),
+            Kind::HandBack => about_shard(completed(Completion::HandedBack)),
+            Kind::Abort => {
+                let abort = |run| (run, None, Command::Abort { reason: format!("by {side}") });
+                turned(side, vec![abort(run), abort(more)])
+            }
             Kind::Stop => {
-                let stop =
-                    Command::Stop { generation: 1, reason: StopReason::Deadline, parked: None };
-                (None, stop)
+                let reason = StopReason::Deadline;
+                about_run(Command::Stop { generation: 1, reason, parked: None })
             }
             Kind::Close => {
                 let verdict = VerdictState::Passed;
-                let close = Command::Close { generation: 1, epoch: 1, verdict, digest: "d".into() };
-                (None, close)
+                about_run(Command::Close { generation: 1, epoch: 1, verdict, digest: "d".into() })
             }
         };
-        Box::pin(async move { scheduler.apply(run, shard_index, command).await })
+        Box::pin(async move { scheduler.apply(commands).await })
     }
 
     /// Returns every row that the two could have written, without times and random ids.
@@ -208,12 +233,30 @@ impl World {
         self.sql.query_one(query, &[]).await.unwrap().get::<_, Option<_>>(0).unwrap_or_default()
     }
 
+    /// Returns the positions that a reader of the feed sees, by lane.
+    pub(crate) async fn feed(&self) -> BTreeMap<i16, BTreeSet<i64>> {
+        let query = "SELECT feed_lane, position FROM run_events";
+        let mut feed: BTreeMap<i16, BTreeSet<i64>> = BTreeMap::new();
+        for row in self.sql.query(query, &[]).await.unwrap() {
+            feed.entry(row.get(0)).or_default().insert(row.get(1));
+        }
+        feed
+    }
+
     /// Returns which invariants do not hold.
     pub(crate) async fn violations(&self) -> Vec<String> {
         let mut violations = self.aside.scheduler().audit(&self.runs).await;
         violations.extend(self.aside.results().audit(&self.runs).await);
         violations
     }
+}
+
+async fn connect(url: &str) -> Client {
+    let (sql, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    #[expect(clippy::disallowed_methods, reason = "ends with the client of this test")]
+    tokio::spawn(connection);
+    sql.batch_execute("SET search_path = scheduler, results").await.unwrap();
+    sql
 }
 
 impl Connections {
@@ -230,13 +273,21 @@ impl Connections {
         Self { scheduler, results, pids }
     }
 
-    fn scheduler(&self) -> gauntlet_scheduler::interleave::Transactions {
-        gauntlet_scheduler::interleave::Transactions::new(self.scheduler.clone())
+    fn scheduler(&self) -> Scheduler {
+        Scheduler::new(self.scheduler.clone())
     }
 
-    fn results(&self) -> gauntlet_results::interleave::Transactions {
-        gauntlet_results::interleave::Transactions::new(self.results.clone())
+    fn results(&self) -> Results {
+        Results::new(self.results.clone())
     }
+}
+
+/// Returns items in one order for one side, and in the other for the other.
+fn turned<T>(side: usize, mut items: Vec<T>) -> Vec<T> {
+    if side == 1 {
+        items.reverse();
+    }
+    items
 }
 
 fn done() -> Command {
