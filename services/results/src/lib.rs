@@ -35,7 +35,8 @@ fn migrations() -> Result<Runner, SchemaError> {
         "0001_attempts",
         "0002_artifact_budgets",
         "0003_generations",
-        "0004_audit"
+        "0004_audit",
+        "0005_partitions"
     )
 }
 

@@ -41,7 +41,8 @@ impl World {
             include_str!("../migrations/0001_attempts.sql"),
             include_str!("../migrations/0002_artifact_budgets.sql"),
             include_str!("../migrations/0003_generations.sql"),
-            include_str!("../migrations/0004_audit.sql")
+            include_str!("../migrations/0004_audit.sql"),
+            include_str!("../migrations/0005_partitions.sql")
         );
         let database = TestDatabase::create("results", schema, async |url: String| {
             crate::migrate(&url).await.map(|_| ()).map_err(anyhow::Error::from)
@@ -64,11 +65,17 @@ impl World {
     async fn hold(&self, lock: &str, run_id: RunId) -> tokio_postgres::Client {
         let bytes = run_id.0.as_bytes();
         let key = i32::from_be_bytes([bytes[12], bytes[13], bytes[14], bytes[15]]);
+        let client = self.client().await;
+        client.query(lock, &[&key]).await.unwrap();
+        client
+    }
+
+    async fn client(&self) -> tokio_postgres::Client {
         let (client, connection) =
             tokio_postgres::connect(self._database.url(), tokio_postgres::NoTls).await.unwrap();
         #[expect(clippy::disallowed_methods, reason = "ends with the client of this test")]
         tokio::spawn(connection);
-        client.query(lock, &[&key]).await.unwrap();
+        client.batch_execute("SET search_path = results").await.unwrap();
         client
     }
 
@@ -282,6 +289,32 @@ async fn a_verdict_of_an_older_finalizer_or_after_the_close_is_not_stored() {
     assert!(world.judge(3).await);
     world.store.close_verdicts(&[(RunId(ids::v7()), 1), (world.run_id, 1)]).await.unwrap();
     assert!(!world.judge(4).await);
+}
+
+#[tokio::test]
+async fn two_processes_that_make_the_same_partition_at_once_make_one() {
+    let world = World::start().await;
+    let (holder, one, two) = (world.client().await, world.client().await, world.client().await);
+    let lock = "SELECT pg_advisory_lock(hashtextextended('results.attempts', 0))";
+    holder.batch_execute(lock).await.unwrap();
+    let make = "SELECT ensure_attempts_of_day('2031-01-01')";
+    let both = async { tokio::join!(one.query_one(make, &[]), two.query_one(make, &[])) };
+    tokio::pin!(both);
+    let waiting = wait_until(Duration::from_secs(10), "both to wait", async || {
+        let query = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted \
+                     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        let count: i64 = holder.query_one(query, &[]).await.unwrap().get(0);
+        if count == 2 { Ok(()) } else { Err(count) }
+    });
+    tokio::select! {
+        _ = &mut both => panic!("made under somebody else's lock"),
+        () = waiting => {}
+    }
+    holder.batch_execute("SELECT pg_advisory_unlock_all()").await.unwrap();
+    let (one, two) = both.await;
+    let mut made: Vec<bool> = vec![one.unwrap().get(0), two.unwrap().get(0)];
+    made.sort_unstable();
+    assert_eq!(made, [false, true]);
 }
 
 #[tokio::test]

@@ -43,6 +43,7 @@ impl Mesh {
             include_str!("../../../services/results/migrations/0002_artifact_budgets.sql"),
             include_str!("../../../services/results/migrations/0003_generations.sql"),
             include_str!("../../../services/results/migrations/0004_audit.sql"),
+            include_str!("../../../services/results/migrations/0005_partitions.sql"),
             include_str!("../../../services/notifier/migrations/0001_deliveries.sql"),
             include_str!("../../../services/notifier/migrations/0002_traces.sql"),
         ]

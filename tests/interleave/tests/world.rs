@@ -69,6 +69,7 @@ impl World {
             include_str!("../../../services/results/migrations/0001_attempts.sql"),
             include_str!("../../../services/results/migrations/0003_generations.sql"),
             include_str!("../../../services/results/migrations/0004_audit.sql"),
+            include_str!("../../../services/results/migrations/0005_partitions.sql"),
         );
         let database = TestDatabase::create("interleave", schema, async |url: String| {
             gauntlet_scheduler::migrate(&url).await?;

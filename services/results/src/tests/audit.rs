@@ -64,37 +64,38 @@ async fn the_audit_finds_nothing_in_what_results_writes() {
 
 #[tokio::test]
 async fn each_invariant_that_is_broken_by_hand_is_named() {
-    let cases = [
-        // A test in two lists, in none, beside its final attempt, and one that was not planned.
-        ("RN-5", "UPDATE seals SET not_run = '{3,4}' WHERE run_id = $run"),
-        ("RN-5", "UPDATE seals SET not_run = '{}' WHERE run_id = $run"),
-        ("RN-5", "UPDATE seals SET not_run = '{0,4}' WHERE run_id = $run"),
-        ("RN-5", "UPDATE seals SET not_run = '{4,5}' WHERE run_id = $run"),
-        ("RN-5", "DELETE FROM seals WHERE run_id = $run"),
+    let cases: [(&[&str], &str); 11] = [
+        // A test in two places of the lists, in none, beside its final attempt, and one that was not planned.
+        (&["RN-5"], "UPDATE seals SET errored = '{3,3}' WHERE run_id = $run"),
+        (&["RN-5"], "UPDATE seals SET not_run = '{}' WHERE run_id = $run"),
+        // The lists go before the attempts, so the digest is another one too.
+        (&["RN-5", "FN-2"], "UPDATE seals SET not_run = '{0,4}' WHERE run_id = $run"),
+        (&["RN-5"], "UPDATE seals SET not_run = '{4,5}' WHERE run_id = $run"),
+        (&["RN-5"], "DELETE FROM seals WHERE run_id = $run"),
         (
-            "SH-3",
+            &["SH-3"],
             "ALTER TABLE attempts DROP CONSTRAINT attempts_pkey; DELETE FROM verdicts;
              INSERT INTO attempts SELECT * FROM attempts WHERE run_id = $run AND ordinal = 0;
              UPDATE fences SET row_count = row_count + 1, passed = passed + 1 WHERE run_id = $run AND shard_index = 0",
         ),
-        ("FC-1", "UPDATE fences SET passed = 0 WHERE run_id = $run AND shard_index = 0"),
-        ("FC-1", "DELETE FROM fences WHERE run_id = $run AND shard_index = 1"),
+        (&["FC-1"], "UPDATE fences SET passed = 0 WHERE run_id = $run AND shard_index = 0"),
+        (&["FC-1"], "DELETE FROM fences WHERE run_id = $run AND shard_index = 1"),
         (
-            "FC-1",
+            &["FC-1"],
             "INSERT INTO fences (run_id, generation, shard_index, epoch, row_count) VALUES ($run, 1, 7, 1, 1)",
         ),
         // An attempt that changed after the verdict, its fence with it.
         (
-            "FN-2",
+            &["FN-2"],
             "UPDATE attempts SET outcome = 3 WHERE run_id = $run AND ordinal = 2;
              UPDATE fences SET failed = 0, timed_out = 1 WHERE run_id = $run AND shard_index = 1",
         ),
-        ("FN-2", "UPDATE verdicts SET verdict = '\\xffff' WHERE run_id = $run"),
+        (&["FN-2"], "UPDATE verdicts SET verdict = '\\xffff' WHERE run_id = $run"),
     ];
-    for (invariant, damage) in cases {
+    for (invariants, damage) in cases {
         let world = World::judged().await;
         world.sql(damage).await;
-        assert_eq!(world.broken().await, [invariant], "{damage}");
+        assert_eq!(world.broken().await, invariants, "{damage}");
     }
 }
 
