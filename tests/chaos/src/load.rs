@@ -108,11 +108,11 @@ pub(crate) async fn generate(
             if !retries {
                 plan.again.clear();
             }
+            next += 1;
+            progress.begun.store(next, Ordering::Relaxed);
             let (world, ends) = (Arc::clone(&world), Arc::clone(&ends));
             let progress = Arc::clone(&progress);
             under_way.spawn(Driver { world, ends, progress, plan }.drive());
-            next += 1;
-            progress.begun.store(next, Ordering::Relaxed);
         }
         let ended = tokio::select! {
             ended = under_way.join_next() => ended,
