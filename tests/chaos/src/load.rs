@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use gauntlet_proto::v1;
@@ -20,7 +20,7 @@ use crate::world::World;
 
 /// Runs under way at once.
 const RUNS_AT_ONCE: usize = 64;
-/// How long a generation may take before it counts as stuck: several leases, an outage and their queue.
+/// How long a generation may go on after the last fault: several leases and their queue.
 const STUCK_AFTER: Duration = Duration::from_secs(150);
 /// How long a command may stay without an answer.
 const ANSWER_MAX: Duration = Duration::from_secs(90);
@@ -60,6 +60,8 @@ pub(crate) trait Enough: Send + Sync + 'static {
 pub(crate) struct Progress {
     pub(crate) begun: AtomicU32,
     pub(crate) ended: AtomicU32,
+    /// When the last fault was undone.
+    pub(crate) calm_since: OnceLock<Instant>,
 }
 
 /// Generations that have ended, as the database says.
@@ -106,10 +108,11 @@ pub(crate) async fn generate(
             if !retries {
                 plan.again.clear();
             }
-            let (world, ends) = (Arc::clone(&world), Arc::clone(&ends));
-            under_way.spawn(Driver { world, ends, plan }.drive());
             next += 1;
             progress.begun.store(next, Ordering::Relaxed);
+            let (world, ends) = (Arc::clone(&world), Arc::clone(&ends));
+            let progress = Arc::clone(&progress);
+            under_way.spawn(Driver { world, ends, progress, plan }.drive());
         }
         let ended = tokio::select! {
             ended = under_way.join_next() => ended,
@@ -127,6 +130,7 @@ pub(crate) async fn generate(
 struct Driver {
     world: Arc<World>,
     ends: Arc<Ends>,
+    progress: Arc<Progress>,
     plan: RunPlan,
 }
 
@@ -227,7 +231,7 @@ impl Driver {
         record: &mut RunRecord,
         abort_after: Option<Duration>,
     ) -> anyhow::Result<()> {
-        let deadline = Instant::now() + STUCK_AFTER;
+        let begun = Instant::now();
         if let Some(wait) = abort_after {
             tokio::time::sleep(wait).await;
             let aborted = self.abort(record.run_id).await?;
@@ -237,9 +241,12 @@ impl Driver {
             if self.ends.has(record.run_id, record.generations) {
                 return Ok(());
             }
-            if Instant::now() >= deadline {
+            let calm = self.progress.calm_since.get().map(|since| begun.max(*since).elapsed());
+            if calm.is_some_and(|calm| calm >= STUCK_AFTER) {
                 let generation = record.generations;
-                let late = format!("generation {generation} has not ended within {STUCK_AFTER:?}");
+                let late = format!(
+                    "generation {generation} has not ended {STUCK_AFTER:?} after the last fault"
+                );
                 record.trouble.push(late);
                 return Ok(());
             }

@@ -179,7 +179,13 @@ async fn chaos(settings: Settings) -> anyhow::Result<Scorecard> {
     let enough = || limits.enough(progress.begun.load(Ordering::Relaxed));
     let ended_runs = || progress.ended.load(Ordering::Relaxed);
     let pace = settings.runs / settings.faults.max(1);
-    let campaign = campaign::run(Arc::clone(&world), settings.seed, enough, ended_runs, pace, told);
+    let campaign = async {
+        let world = Arc::clone(&world);
+        let tally = campaign::run(world, settings.seed, enough, ended_runs, pace, told).await?;
+        // Set once: there is one campaign.
+        let _ = progress.calm_since.set(Instant::now());
+        anyhow::Ok(tally)
+    };
     let (records, mut tally) = tokio::try_join!(load, campaign)?;
     tally.ended.extend(ended);
     let mut violations = settled(&world).await?;
@@ -189,9 +195,8 @@ async fn chaos(settings: Settings) -> anyhow::Result<Scorecard> {
     let attempts = attempts.flat_map(|generation| generation.attempts.values());
     let attempts = attempts.map(|rows| rows.len() as u64).sum();
     world.processes.stop().await?;
-    if violations.is_empty() {
-        violations.extend(left_behind(world).await?);
-    } else {
+    violations.extend(left_behind(world).await?);
+    if !violations.is_empty() {
         println!("evidence is kept in {}", folder.keep().display());
     }
     let mix = Mix::of(&records);
