@@ -5,7 +5,9 @@ use crate::client::Mesh;
 use crate::failure::Failure;
 use crate::report::document::{Document, ListedRun};
 use crate::report::summary;
-use crate::{audit, demo, endpoint, import, names, output, report, retry, run, up};
+use crate::{
+    audit, demo, endpoint, follow, import, names, output, report, retry, run, up,
+};
 use gauntlet_proto::v1;
 use gauntlet_runtime::Exit;
 
@@ -62,6 +64,9 @@ async fn get(args: GetArgs) -> Result<Exit, Failure> {
     output::line(&summary::render(&report));
     if !report.run.waiting_reason.is_empty() {
         output::line(&format!("waiting: {}", report.run.waiting_reason));
+    }
+    if let Some(loss) = follow::last_loss(&mesh, &args.run_id, report.run.revision).await {
+        output::line(&format!("last loss: {}", run::watch::describe(&loss)));
     }
     Ok(Exit::Clean)
 }

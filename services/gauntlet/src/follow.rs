@@ -94,6 +94,24 @@ pub(crate) async fn follow(
     }
 }
 
+/// Returns the last loss of a shard in a run's log up to a revision (B10); none when there was none or the log cannot be
+/// read now.
+pub(crate) async fn last_loss(mesh: &Mesh, run_id: &str, revision: i64) -> Option<Event> {
+    let mut stream = open(mesh, run_id, 0).await.ok()?;
+    let mut last = None;
+    loop {
+        let next = tokio::time::timeout(OPEN_DEADLINE, stream.message()).await;
+        let Some(message) = next.ok()?.ok()? else { return last };
+        let Some(Wire::Event(event)) = message.update else { continue };
+        if matches!(event.event, Some(Event::ShardLost(_))) {
+            last = event.event;
+        }
+        if event.revision >= revision {
+            return last;
+        }
+    }
+}
+
 /// Reads one stream to its end.
 async fn pass(
     mesh: &Mesh,

@@ -7,8 +7,8 @@ use std::time::Duration;
 /// How long a run may take from the death of an executor to its end.
 const RECOVERY: Duration = Duration::from_secs(30);
 
-/// One of two executors dies at `point`; the other finishes the run.
-async fn executor_dies_at(point: &str) {
+/// One of two executors dies at `point`; the other finishes the run, which is returned.
+async fn executor_dies_at(point: &str) -> (Mesh, String) {
     let mesh = Mesh::start().await;
     let mark = mesh.folder.path().join("fault");
     let mut dying = mesh.executor("dying", Some((point, &mark)));
@@ -38,6 +38,8 @@ async fn executor_dies_at(point: &str) {
     })
     .await;
     drop(heir);
+    let run_id = run_id.to_owned();
+    (mesh, run_id)
 }
 
 #[tokio::test]
@@ -46,8 +48,14 @@ async fn b6_an_executor_killed_after_the_grant_is_replaced() {
 }
 
 #[tokio::test]
-async fn b6_g8_an_executor_killed_in_mid_test_is_replaced_and_leaves_no_browser() {
-    executor_dies_at("mid_test").await;
+async fn b6_g8_b10_an_executor_killed_in_mid_test_is_replaced_leaves_no_browser_and_its_loss_is_shown()
+ {
+    let (mesh, run_id) = executor_dies_at("mid_test").await;
+    let mut get = mesh.cli(&["get", &run_id]);
+    assert_eq!(get.wait(PATIENCE).await.code(), Some(0), "{}", get.output());
+    let shown = get.output();
+    let loss = shown.lines().find(|line| line.starts_with("last loss: ")).expect(&shown);
+    assert!(loss.contains("EXECUTOR_LOST while running test "), "{loss}");
 }
 
 #[tokio::test]

@@ -54,7 +54,8 @@ fn line(event: &v1::RunEvent) -> String {
     format!("{:>4}  {at}  {what}{generation}", event.revision)
 }
 
-fn describe(event: &Event) -> String {
+/// Returns what an event says, for people.
+pub(crate) fn describe(event: &Event) -> String {
     match event {
         Event::Admitted(event) => {
             format!(
