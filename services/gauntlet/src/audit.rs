@@ -88,13 +88,14 @@ mod tests {
             what: "a gap".to_owned(),
             ..Default::default()
         };
-        let text = table(&[audited.clone()], &[broken.clone()]);
+        let (audited, broken) = ([audited], [broken]);
+        let text = table(&audited, &broken);
         let lines: Vec<Vec<&str>> =
             text.lines().map(|line| line.split_whitespace().collect()).collect();
         assert_eq!(lines[1], ["RN-4", "scheduler", "7", "1"]);
         assert_eq!(lines[2], ["RN-4", "0190", "a", "gap"]);
         let document: serde_json::Value =
-            serde_json::from_str(&document(&[audited], &[broken])).unwrap();
+            serde_json::from_str(&document(&audited, &broken)).unwrap();
         assert_eq!(document["invariants"][0]["violations"], 1);
         assert_eq!(document["violations"][0]["what"], "a gap");
     }
