@@ -99,25 +99,57 @@ async fn with_all_others(kind: Kind) {
     }
 }
 
-macro_rules! every_order_ends_as_a_serial_one {
-    ($($name:ident: $kind:ident),+ $(,)?) => {
-        $(#[tokio::test]
-        async fn $name() {
-            with_all_others(Kind::$kind).await;
-        })+
-    };
+#[tokio::test]
+async fn every_order_of_admit_and_others_ends_as_a_serial_one() {
+    with_all_others(Kind::Admit).await;
 }
 
-every_order_ends_as_a_serial_one! {
-    every_order_of_admit_and_others_ends_as_a_serial_one: Admit,
-    every_order_of_claim_and_others_ends_as_a_serial_one: Claim,
-    every_order_of_renew_and_others_ends_as_a_serial_one: Renew,
-    every_order_of_reap_and_others_ends_as_a_serial_one: Reap,
-    every_order_of_complete_and_others_ends_as_a_serial_one: Complete,
-    every_order_of_hand_back_and_others_ends_as_a_serial_one: HandBack,
-    every_order_of_abort_and_others_ends_as_a_serial_one: Abort,
-    every_order_of_stop_and_others_ends_as_a_serial_one: Stop,
-    every_order_of_ingest_and_others_ends_as_a_serial_one: Ingest,
-    every_order_of_seal_and_others_ends_as_a_serial_one: Seal,
-    every_order_of_close_and_close_ends_as_a_serial_one: Close,
+#[tokio::test]
+async fn every_order_of_claim_and_others_ends_as_a_serial_one() {
+    with_all_others(Kind::Claim).await;
+}
+
+#[tokio::test]
+async fn every_order_of_renew_and_others_ends_as_a_serial_one() {
+    with_all_others(Kind::Renew).await;
+}
+
+#[tokio::test]
+async fn every_order_of_reap_and_others_ends_as_a_serial_one() {
+    with_all_others(Kind::Reap).await;
+}
+
+#[tokio::test]
+async fn every_order_of_complete_and_others_ends_as_a_serial_one() {
+    with_all_others(Kind::Complete).await;
+}
+
+#[tokio::test]
+async fn every_order_of_hand_back_and_others_ends_as_a_serial_one() {
+    with_all_others(Kind::HandBack).await;
+}
+
+#[tokio::test]
+async fn every_order_of_abort_and_others_ends_as_a_serial_one() {
+    with_all_others(Kind::Abort).await;
+}
+
+#[tokio::test]
+async fn every_order_of_stop_and_others_ends_as_a_serial_one() {
+    with_all_others(Kind::Stop).await;
+}
+
+#[tokio::test]
+async fn every_order_of_ingest_and_others_ends_as_a_serial_one() {
+    with_all_others(Kind::Ingest).await;
+}
+
+#[tokio::test]
+async fn every_order_of_seal_and_others_ends_as_a_serial_one() {
+    with_all_others(Kind::Seal).await;
+}
+
+#[tokio::test]
+async fn every_order_of_close_and_close_ends_as_a_serial_one() {
+    with_all_others(Kind::Close).await;
 }
