@@ -8,9 +8,9 @@
 mod leases;
 
 use crate::grpc::wire;
-use crate::seal::{Rest, Sealed};
 use crate::store::{Judge, Store, StoreError};
 use gauntlet_core::protocol::VerdictState;
+use gauntlet_core::seal::{Rest, Sealed};
 use gauntlet_core::verdict::judge;
 use gauntlet_core::{ReplicaId, RunId};
 use gauntlet_pg::Retry;
@@ -168,7 +168,7 @@ impl Finalizer {
         let rest = Rest::Failed(errored_ordinals(claim));
         let reported: Vec<_> =
             claim.shards.iter().map(|shard| (shard.shard_index, shard.reported_count)).collect();
-        let judge = move |sealed: &Sealed| verdict(sealed, rows_lost(sealed, &reported));
+        let judge = move |sealed: &Sealed| verdict(sealed, sealed.misses_rows(&reported));
         let encoded = |sealed: &Sealed| judge(sealed).encode_to_vec();
         let verdict = (claim.finalizer_epoch, &encoded as &Judge<'_>);
         let sealed =
@@ -224,13 +224,6 @@ fn may_pass(error: &StoreError) -> bool {
         StoreError::Pg(error) => error.retry() != Retry::Never,
         StoreError::Inconsistent { .. } => false,
     }
-}
-
-/// Returns whether some shard stored less than its executor was acknowledged.
-fn rows_lost(sealed: &Sealed, reported: &[(i32, i32)]) -> bool {
-    reported.iter().any(|(shard_index, reported_count)| {
-        sealed.row_counts.get(shard_index).copied().unwrap_or(0) < *reported_count
-    })
 }
 
 /// Tests of shards whose infrastructure failed for good.

@@ -4,7 +4,7 @@
 //! changes, and that every planned test of it has exactly one outcome (RN-5). It finalizes runs: seals, reads, judges by
 //! the pure functions of `core`, and asks the scheduler to close. It never changes the state of a run or shard.
 //!
-//! Reading order is request order: `grpc` → use case (`ingest`, `seal`, `finalize`, `follow`) → `store`. A crash anywhere
+//! Reading order is request order: `grpc` → use case (`ingest`, `finalize`, `follow`) → `store`. A crash anywhere
 //! loses replies, never facts: reports are repeated by executors, a finalization is claimed again with a higher epoch.
 
 mod app;
@@ -16,7 +16,6 @@ mod follow;
 mod grpc;
 mod ingest;
 mod partitions;
-mod seal;
 mod store;
 #[cfg(test)]
 mod tests;

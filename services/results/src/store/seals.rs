@@ -4,8 +4,8 @@
 //! before the commit seals nothing; a repeat finds the same rows and writes the same.
 
 use super::{Store, StoreError, lock_key, signed, sql};
-use crate::seal::{Rest, Sealed, StoredAttempt};
 use gauntlet_core::RunId;
+use gauntlet_core::seal::{Rest, Sealed, StoredAttempt};
 use gauntlet_core::verdict::AttemptOutcome;
 use gauntlet_feed::Cursor;
 use gauntlet_pg::{Row, Transaction, Tx};

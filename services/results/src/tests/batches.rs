@@ -1,9 +1,9 @@
 //! Promises of the group commit: neighbours in a batch do not harm each other.
 
 use super::{FAILED, PASSED, World, attempt};
-use crate::seal::Rest;
 use crate::store::{Done, Entered, Entry, Fence, NewAttempt};
 use gauntlet_core::RunId;
+use gauntlet_core::seal::Rest;
 use gauntlet_runtime::ids;
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,21 +1,25 @@
-//! What a sealed generation says: exactly one outcome for every planned test (RN-5). Pure.
+//! What a sealed generation says: exactly one outcome for every planned test (RN-5). Pure: called by results when it seals,
+//! and by the model and the simulator of the protocol.
 
-use gauntlet_core::verdict::{AttemptOutcome, Counts, TestOutcome, digest, merge_attempts};
+use crate::verdict::{AttemptOutcome, Counts, TestOutcome, digest, merge_attempts};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// One stored attempt, without its payload; in order of (ordinal, attempt).
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct StoredAttempt {
-    pub(crate) ordinal: u32,
-    pub(crate) outcome: AttemptOutcome,
-    pub(crate) is_final: bool,
+pub struct StoredAttempt {
+    /// Number of its test within the run.
+    pub ordinal: u32,
+    /// How it ended.
+    pub outcome: AttemptOutcome,
+    /// Whether no attempt of the test follows.
+    pub is_final: bool,
     /// The shard that it was reported under.
-    pub(crate) shard_index: i32,
+    pub shard_index: i32,
 }
 
 /// Why tests without a final attempt have none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Rest {
+pub enum Rest {
     /// The run was aborted: they are skipped.
     Aborted,
     /// The run ended otherwise; these ordinals belong to shards whose infrastructure failed for good: they are errored.
@@ -32,20 +36,27 @@ pub(crate) enum Rest {
 
 /// The outcomes of a generation.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Sealed {
-    pub(crate) outcomes: Vec<(u32, TestOutcome, u32)>,
-    pub(crate) skipped: Vec<i32>,
-    pub(crate) errored: Vec<i32>,
-    pub(crate) not_run: Vec<i32>,
-    pub(crate) retry_count: u32,
-    pub(crate) failed_after_retry: u32,
+pub struct Sealed {
+    /// Ordinal, outcome and number of attempts of each planned test, in order.
+    pub outcomes: Vec<(u32, TestOutcome, u32)>,
+    /// Ordinals without a final attempt, skipped by decision.
+    pub skipped: Vec<i32>,
+    /// Ordinals without a final attempt, for want of infrastructure.
+    pub errored: Vec<i32>,
+    /// All other ordinals without a final attempt.
+    pub not_run: Vec<i32>,
+    /// Attempts beyond the first of each test.
+    pub retry_count: u32,
+    /// Tests that failed more than once.
+    pub failed_after_retry: u32,
     /// Attempts stored under each shard.
-    pub(crate) row_counts: HashMap<i32, i32>,
+    pub row_counts: HashMap<i32, i32>,
 }
 
 impl Sealed {
     /// Merges the attempts of `test_count` tests.
-    pub(crate) fn of(test_count: u32, attempts: &[StoredAttempt], rest: &Rest) -> Self {
+    #[must_use]
+    pub fn of(test_count: u32, attempts: &[StoredAttempt], rest: &Rest) -> Self {
         let mut by_test: BTreeMap<u32, (Vec<AttemptOutcome>, bool)> = BTreeMap::new();
         for attempt in attempts {
             let test = by_test.entry(attempt.ordinal).or_default();
@@ -85,13 +96,23 @@ impl Sealed {
         outcome
     }
 
+    /// Returns whether some shard stored less than its executor was acknowledged. `reported`: shard, rows.
+    #[must_use]
+    pub fn misses_rows(&self, reported: &[(i32, i32)]) -> bool {
+        reported.iter().any(|(shard_index, reported_count)| {
+            self.row_counts.get(shard_index).copied().unwrap_or(0) < *reported_count
+        })
+    }
+
     /// Returns how many tests ended how.
-    pub(crate) fn counts(&self) -> Counts {
+    #[must_use]
+    pub fn counts(&self) -> Counts {
         Counts::of(self.outcomes.iter().map(|(_, outcome, _)| *outcome))
     }
 
     /// Returns the digest of the outcomes (FN-2).
-    pub(crate) fn digest(&self) -> String {
+    #[must_use]
+    pub fn digest(&self) -> String {
         digest(self.outcomes.iter().copied())
     }
 }
