@@ -165,7 +165,7 @@ impl Results {
         hold("ACK", outcome == report.outcome, || {
             format!("{report:?} was acknowledged, but {outcome:?} is stored")
         })?;
-        hold("ACK", !self.seals.contains_key(&key.0), || {
+        hold("ACK", stored.is_some() || !self.seals.contains_key(&key.0), || {
             format!("{report:?} was acknowledged after the seal")
         })
     }

@@ -4,6 +4,11 @@
 //! every state still leads to the end. [`real`] checks the product's rules, [`broken`] shows that each wrong rule is found.
 //! [`feed`] and [`clock`] are small worlds of their own: order of commits, and time.
 
+#![expect(
+    clippy::print_stdout,
+    reason = "a report of states and counterexamples is what this test is for"
+)]
+
 mod broken;
 mod checked;
 mod clock;

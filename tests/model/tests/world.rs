@@ -175,6 +175,7 @@ impl World {
         if executor == 0 { AttemptOutcome::Passed } else { AttemptOutcome::Failed }
     }
 
+    /// Returns whether the shard waits for an executor.
     pub(crate) fn is_queued(&self, shard: u32) -> bool {
         self.run.shard(shard).state == ShardState::Queued
     }

@@ -1,0 +1,73 @@
+//! The simulator: scheduler, executors, results and people over the real `core::protocol`, message by message, in virtual
+//! time.
+//!
+//! A schedule is one seed: some runs, at least 200 deliveries, and one kind of fault that strikes up to four times. After
+//! every command the invariants of `core` are checked, after every delivery those of results, and at the end that every run
+//! ended, every test has one outcome and nothing acknowledged is missing. The same seed gives the same schedule.
+//!
+//! `GAUNTLET_SIM_SEED=17 cargo test -p gauntlet-tests-sim -- --nocapture one_seed` plays one seed and prints what happens;
+//! `GAUNTLET_SIM_SEEDS=20000` plays more of them than usual.
+
+#![expect(clippy::print_stdout, reason = "a report of seeds and coverage is what this test is for")]
+
+mod client;
+mod coverage;
+mod executor;
+mod finalizer;
+mod messages;
+mod rng;
+mod schedule;
+mod scheduler;
+mod story;
+mod world;
+
+use coverage::Coverage;
+
+/// Schedules of a test run.
+const SEEDS: u64 = 1_400;
+/// Deliveries that make a schedule.
+const DELIVERIES_MIN: u64 = 200;
+
+fn setting(name: &str) -> Option<u64> {
+    #[expect(clippy::disallowed_methods, reason = "a test has no command line of its own")]
+    let value = std::env::var(name).ok()?;
+    Some(value.parse().unwrap_or_else(|_| panic!("{name} is a number, not {value:?}")))
+}
+
+#[test]
+fn invariants_hold_in_every_schedule_and_every_transition_meets_every_fault() {
+    let mut coverage = Coverage::default();
+    let (mut deliveries, mut least, mut runs, mut virtual_ms) = (0, u64::MAX, 0, 0);
+    let seeds = setting("GAUNTLET_SIM_SEEDS").unwrap_or(SEEDS);
+    for seed in 0..seeds {
+        let seen = schedule::play(seed, false).unwrap_or_else(|violation| {
+            panic!("seed {seed}: {violation}\nplay it again with GAUNTLET_SIM_SEED={seed} and --nocapture one_seed")
+        });
+        assert!(
+            seen.deliveries >= DELIVERIES_MIN,
+            "seed {seed} has {} deliveries",
+            seen.deliveries
+        );
+        assert!(seen.strikes > 0, "seed {seed} has no fault");
+        deliveries += seen.deliveries;
+        least = least.min(seen.deliveries);
+        runs += seen.runs;
+        virtual_ms += seen.virtual_ms;
+        coverage.add(seen.fault, &seen.reached);
+    }
+    println!(
+        "seeds 0 to {}: {runs} runs, {deliveries} deliveries (at least {least} a seed), {} virtual hours",
+        seeds - 1,
+        virtual_ms / 3_600_000
+    );
+    coverage.print();
+    coverage.check();
+}
+
+#[test]
+fn one_seed_gives_one_schedule() {
+    let seed = setting("GAUNTLET_SIM_SEED");
+    let play = |trace| schedule::play(seed.unwrap_or(1), trace).unwrap_or_else(|v| panic!("{v}"));
+    let (first, second) = (play(seed.is_some()), play(false));
+    assert_eq!((first.deliveries, first.reached), (second.deliveries, second.reached));
+}
