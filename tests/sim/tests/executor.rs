@@ -114,12 +114,7 @@ impl World {
         {
             process.leases.clear();
         }
-        for at in 0..process.leases.len() {
-            self.work_on(executor, at);
-            if !self.executors[executor].up {
-                return;
-            }
-        }
+        self.work_on_all(executor, incarnation);
         let process = &mut self.executors[executor];
         let free = SLOTS.saturating_sub(process.leases.len());
         let waits = process.polled_at.is_some_and(|at| at + 5_000 > self.now);
@@ -129,6 +124,20 @@ impl World {
             self.send(Message::Poll { executor, session, free });
         }
         self.after(STEP_MS, Event::ExecutorStep { executor, incarnation });
+    }
+
+    /// Does what is due in every lease.
+    pub(crate) fn work_on_all(&mut self, executor: usize, incarnation: u64) {
+        let process = &self.executors[executor];
+        if process.up && process.incarnation == incarnation {
+            (0..process.leases.len()).for_each(|at| self.work_on(executor, at));
+        }
+    }
+
+    /// Has the executor look at its leases after so many milliseconds.
+    fn look(&mut self, executor: usize, ms: u64) {
+        let incarnation = self.executors[executor].incarnation;
+        self.after(ms, Event::Work { executor, incarnation });
     }
 
     fn work_on(&mut self, executor: usize, at: usize) {
@@ -145,8 +154,9 @@ impl World {
             self.send(Message::Open { executor, run, fence, ordinals });
             return;
         }
-        let (spool, running) = (lease.spool.clone(), lease.running);
-        for report in spool {
+        let (first, running) = (lease.spool.first().copied(), lease.running);
+        // In order, one under way: the number of a test's next attempt is a count of those stored.
+        if let Some(report) = first {
             self.send(Message::Report { executor, run, report });
         }
         if let Some((ordinal, attempt, over)) = running
@@ -178,10 +188,11 @@ impl World {
             return;
         }
         let run = lease.run;
-        let lasts = 5 + self.rng.below(900);
+        let lasts = 5 + if self.story.runs[run].quick { 0 } else { self.rng.below(900) };
         let over =
             self.now + if self.story.runs[run].poison == Some(ordinal) { 20_000 } else { lasts };
         self.executors[executor].leases[at].running = Some((ordinal, attempt, over));
+        self.look(executor, over - self.now);
         if self.story.runs[run].poison == Some(ordinal) {
             // Its beat names the test before the test takes the process down.
             let incarnation = self.executors[executor].incarnation;
@@ -236,6 +247,7 @@ impl World {
             ends,
         };
         self.executors[executor].leases.push(lease);
+        self.look(executor, 0);
     }
 
     /// What becomes of a lease at once: the executor dies of it, its browser does not start, or it is given back.
@@ -265,6 +277,7 @@ impl World {
             let left = known.iter().filter(|test| !test.is_final);
             lease.left = Some(left.map(|test| (test.ordinal, test.attempt_count + 1)).collect());
             lease.rows = rows;
+            self.look(executor, 0);
         }
     }
 
@@ -272,6 +285,7 @@ impl World {
         let Some(lease) = self.lease(executor, run, report.fence) else { return };
         lease.spool.retain(|spooled| *spooled != report);
         lease.rows = lease.rows.max(rows);
+        self.look(executor, 0);
     }
 
     /// Drops a lease that is over for its holder.

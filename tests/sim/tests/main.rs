@@ -24,7 +24,7 @@ mod world;
 use coverage::Coverage;
 
 /// Schedules of a test run.
-const SEEDS: u64 = 1_400;
+const SEEDS: u64 = 2_800;
 /// Deliveries that make a schedule.
 const DELIVERIES_MIN: u64 = 200;
 

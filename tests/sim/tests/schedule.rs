@@ -7,6 +7,7 @@ use crate::world::{EXECUTORS, Event, REPLICAS, Reached, World};
 use gauntlet_core::invariants::Violation;
 use gauntlet_core::protocol::{Command, Outcome};
 use gauntlet_tests_model::results::{Entered, hold};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Virtual time after which a schedule counts as stuck.
 const STUCK_MS: u64 = 30 * 60 * 1_000;
@@ -55,7 +56,9 @@ impl World {
         match event {
             Event::Deliver(message) => self.deliver(message)?,
             Event::Admit(n) => self.admit(n)?,
-            Event::ExecutorStep { executor, .. } | Event::Beat { executor, .. }
+            Event::ExecutorStep { executor, .. }
+            | Event::Work { executor, .. }
+            | Event::Beat { executor, .. }
                 if self.now < self.executors[executor].paused_until =>
             {
                 let wakes = self.executors[executor].paused_until - self.now;
@@ -64,6 +67,7 @@ impl World {
             Event::ExecutorStep { executor, incarnation } => {
                 self.executor_step(executor, incarnation)
             }
+            Event::Work { executor, incarnation } => self.work_on_all(executor, incarnation),
             Event::Beat { executor, incarnation } => self.beat(executor, incarnation),
             Event::Restart { executor } => self.restart_executor(executor),
             Event::ReplicaStep { replica } => self.replica_step(replica),
@@ -83,6 +87,7 @@ impl World {
             Event::Follow => self.follow(),
             Event::Client { run } => self.client_step(run),
             Event::Strike => self.strike(),
+            Event::Orphan => self.orphan(),
             Event::StormEnds => self.storm = false,
             Event::StoreReturns => self.store_up = true,
         }
@@ -272,12 +277,21 @@ impl World {
                 })?;
             }
         }
+        let mut acknowledged: BTreeMap<(usize, u32, u32), BTreeSet<u32>> = BTreeMap::new();
         for (run, report) in &self.acknowledged {
-            let results = &self.runs[run].results;
-            let seal = &results.seals[&report.fence.generation];
-            let (_, _, attempts) = seal.outcomes[report.ordinal as usize];
-            hold("ACK", results.holds(report) && attempts >= report.attempt, || {
-                format!("run {run}: {report:?} was acknowledged and is not in the verdict")
+            let test = (*run, report.fence.generation, report.ordinal);
+            acknowledged.entry(test).or_default().insert(report.attempt);
+            hold("ACK", self.runs[run].results.holds(report), || {
+                format!("run {run}: {report:?} was acknowledged and is not stored")
+            })?;
+        }
+        for ((run, generation, ordinal), attempts) in acknowledged {
+            let seal = &self.runs[&run].results.seals[&generation];
+            let (.., counted) = seal.outcomes[ordinal as usize];
+            hold("ACK", attempts.len() == counted as usize, || {
+                format!(
+                    "test {ordinal} of run {run}: {attempts:?} were acknowledged, {counted} are in the verdict"
+                )
             })?;
         }
         Ok(())

@@ -46,7 +46,25 @@ impl World {
         self.scheduler.is_some() && self.store_up
     }
 
+    /// An executor dies that waits for work, and a run is admitted just before the tick that notices.
+    pub(crate) fn orphan(&mut self) {
+        let polls = self.memory().polls.iter().max_by_key(|(_, (_, free, _))| *free);
+        let Some((executor, session)) = polls.map(|(e, (session, ..))| (*e, *session)) else {
+            return;
+        };
+        let Some(row) = self.sessions.get(&session).cloned() else { return };
+        self.kill_executor(executor, 2 * LEASE_MS);
+        let ticks = (row.expires_at.saturating_sub(self.tick.0) / TICK_MS + 1) * TICK_MS;
+        let early = self.rng.between(20, 300);
+        let noticed = (self.tick.0 + ticks).saturating_sub(self.db_now());
+        let last = self.story.runs.len() - 1;
+        self.after(noticed.saturating_sub(early), Event::Admit(last));
+    }
+
     pub(crate) fn admit(&mut self, n: usize) -> Result<(), Violation> {
+        if self.runs.contains_key(&n) {
+            return Ok(());
+        }
         if !self.scheduler_serves() {
             self.after(500, Event::Admit(n));
             return Ok(());

@@ -9,6 +9,9 @@ const SHARD_TESTS: u32 = 5;
 /// Faults start within this time.
 const FAULT_START_MS: u64 = 8_000;
 
+/// The run that comes when an executor is dead and nobody knows comes then at the latest.
+const ORPHAN_MS: u64 = 60_000;
+
 /// What goes wrong in a schedule besides a little loss and repetition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Fault {
@@ -63,6 +66,8 @@ pub(crate) struct RunPlan {
     pub(crate) poison: Option<u32>,
     /// Whoever finalizes it gives up.
     pub(crate) cursed: bool,
+    /// Its tests are over at once.
+    pub(crate) quick: bool,
 }
 
 /// A schedule.
@@ -71,6 +76,8 @@ pub(crate) struct Story {
     pub(crate) fault: Fault,
     pub(crate) faults_ms: Vec<u64>,
     pub(crate) runs: Vec<RunPlan>,
+    /// When an executor dies that waits for work; the last run comes just before that is noticed.
+    pub(crate) orphan_ms: Option<u64>,
 }
 
 impl Story {
@@ -80,9 +87,21 @@ impl Story {
         while rng.percent(40) && faults_ms.len() < 4 {
             faults_ms.push(faults_ms[0] + rng.below(40_000));
         }
-        let runs = vec![long_run(rng)];
+        let runs = vec![long_run(rng), long_run(rng)];
         let others = (0..rng.between(1, 4)).map(|_| run(rng)).collect::<Vec<_>>();
-        Self { fault, faults_ms, runs: [runs, others].concat() }
+        let mut runs = [runs, others].concat();
+        let orphan_ms = rng.percent(60).then(|| faults_ms[0] + rng.below(10_000));
+        if orphan_ms.is_some() {
+            let last = run(rng);
+            runs.push(RunPlan {
+                admitted_ms: ORPHAN_MS,
+                shards: plan(1, 1),
+                aborted: None,
+                stopped: None,
+                ..last
+            });
+        }
+        Self { fault, faults_ms, runs, orphan_ms }
     }
 }
 
@@ -103,6 +122,7 @@ fn long_run(rng: &mut Rng) -> RunPlan {
         deadly_percent: 0,
         poison: None,
         cursed,
+        quick: false,
     }
 }
 
@@ -113,7 +133,7 @@ fn plan(shards: u32, tests: u32) -> Vec<Vec<u32>> {
 fn run(rng: &mut Rng) -> RunPlan {
     let small = rng.percent(45);
     let shards =
-        if small { plan(1 + u32::from(rng.percent(40)), 2) } else { plan(SHARDS, SHARD_TESTS) };
+        if small { plan(1 + u32::from(rng.percent(40)), 1) } else { plan(SHARDS, SHARD_TESTS) };
     let moment = |rng: &mut Rng| match rng.below(4) {
         0 => Moment::After(rng.below(60)),
         1 => Moment::Finalizing,
@@ -137,11 +157,12 @@ fn run(rng: &mut Rng) -> RunPlan {
         aborted,
         stopped,
         retried: rng.percent(10),
-        failing_percent: [0, 0, 0, 15][usize::try_from(rng.below(4)).expect("below four")],
+        failing_percent: if rng.percent(40) { 25 } else { 0 },
         retries: rng.percent(50),
         launch_failure_percent: if unlucky { 70 } else { 2 },
         deadly_percent: if deadly { 85 } else { 0 },
         poison: rng.percent(4).then_some(0),
         cursed: rng.percent(9),
+        quick: rng.percent(40),
     }
 }

@@ -32,6 +32,10 @@ pub(crate) enum Event {
         executor: usize,
         incarnation: u64,
     },
+    Work {
+        executor: usize,
+        incarnation: u64,
+    },
     Beat {
         executor: usize,
         incarnation: u64,
@@ -67,6 +71,7 @@ pub(crate) enum Event {
         run: usize,
     },
     Strike,
+    Orphan,
     StormEnds,
     StoreReturns,
 }
@@ -159,6 +164,9 @@ impl World {
         }
         for at in self.story.faults_ms.clone() {
             self.after(at, Event::Strike);
+        }
+        if let Some(at) = self.story.orphan_ms {
+            self.after(at, Event::Orphan);
         }
         for executor in 0..EXECUTORS {
             self.executors.push(Executor::new(executor, 0));
