@@ -9,7 +9,22 @@ use gauntlet_core::SessionId;
 use gauntlet_core::protocol::{Completion, Running};
 use gauntlet_core::verdict::AttemptOutcome;
 use gauntlet_tests_model::results::{Fence, Known, Report};
+use std::collections::BTreeMap;
 use uuid::Uuid;
+
+/// What an executor takes care of. Each is needed: see the tests that do without.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Habits {
+    /// One report of a lease is under way, and they go in order.
+    pub(crate) reports_in_order: bool,
+    /// A grant that ended is not taken up again.
+    pub(crate) remembers_grants: bool,
+}
+
+impl Habits {
+    /// Those of the product.
+    pub(crate) const GOOD: Self = Self { reports_in_order: true, remembers_grants: true };
+}
 
 /// Shards held at once.
 const SLOTS: usize = 2;
@@ -41,6 +56,8 @@ pub(crate) struct Executor {
     heard_at: u64,
     polled_at: Option<u64>,
     pub(crate) leases: Vec<Lease>,
+    /// Grants that ended here, and whether the scheduler knows.
+    ended: BTreeMap<(usize, Fence), bool>,
 }
 
 impl Executor {
@@ -54,6 +71,7 @@ impl Executor {
             heard_at: 0,
             polled_at: None,
             leases: Vec::new(),
+            ended: BTreeMap::new(),
         }
     }
 }
@@ -112,7 +130,8 @@ impl World {
         if self.now > process.heard_at + LEASE_MS - 1_000
             && self.now >= process.paused_until + STEP_MS
         {
-            process.leases.clear();
+            let leases = process.leases.drain(..);
+            process.ended.extend(leases.map(|lease| ((lease.run, lease.fence), false)));
         }
         self.work_on_all(executor, incarnation);
         let process = &mut self.executors[executor];
@@ -154,9 +173,11 @@ impl World {
             self.send(Message::Open { executor, run, fence, ordinals });
             return;
         }
-        let (first, running) = (lease.spool.first().copied(), lease.running);
-        // In order, one under way: the number of a test's next attempt is a count of those stored.
-        if let Some(report) = first {
+        // The number of a test's next attempt is a count of those stored.
+        let under_way = if self.habits.reports_in_order { 1 } else { usize::MAX };
+        let reports: Vec<Report> = lease.spool.iter().take(under_way).copied().collect();
+        let running = lease.running;
+        for report in reports {
             self.send(Message::Report { executor, run, report });
         }
         if let Some((ordinal, attempt, over)) = running
@@ -230,6 +251,17 @@ impl World {
         if process.leases.iter().any(known) {
             return;
         }
+        let session = process.session;
+        match process.ended.get(&(run, fence)).filter(|_| self.habits.remembers_grants) {
+            Some(true) => return,
+            Some(false) => {
+                let Fence { shard, epoch, .. } = fence;
+                let completion = Completion::HandedBack;
+                self.send(Message::Complete { executor, session, run, shard, epoch, completion });
+                return;
+            }
+            None => {}
+        }
         let ends = self.fate(executor, run);
         if !self.executors[executor].up {
             return;
@@ -288,21 +320,14 @@ impl World {
         self.look(executor, 0);
     }
 
-    /// Drops a lease that is over for its holder.
-    pub(crate) fn drop_lease(&mut self, executor: usize, run: usize, fence: Fence) {
-        self.executors[executor].leases.retain(|lease| lease.run != run || lease.fence != fence);
-    }
-
-    pub(crate) fn completed(
-        &mut self,
-        executor: usize,
-        run: usize,
-        shard: u32,
-        epoch: gauntlet_core::LeaseEpoch,
-    ) {
-        self.executors[executor]
-            .leases
-            .retain(|l| (l.run, l.fence.shard, l.fence.epoch) != (run, shard, epoch));
+    /// Forgets a lease that is over for its holder, and remembers whether the scheduler knows.
+    pub(crate) fn end_lease(&mut self, executor: usize, run: usize, fence: Fence, answered: bool) {
+        let process = &mut self.executors[executor];
+        let held = process.leases.len();
+        process.leases.retain(|lease| lease.run != run || lease.fence != fence);
+        if process.leases.len() < held {
+            process.ended.insert((run, fence), answered);
+        }
     }
 
     pub(crate) fn heard(&mut self, executor: usize) {

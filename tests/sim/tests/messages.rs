@@ -62,8 +62,7 @@ pub(crate) enum Message {
     Completed {
         executor: usize,
         run: usize,
-        shard: u32,
-        epoch: LeaseEpoch,
+        fence: Fence,
     },
     // Executor to results and back.
     Open {

@@ -1,5 +1,6 @@
 //! One schedule: what happens next, until everything is settled; and what must be so then.
 
+use crate::executor::Habits;
 use crate::messages::Message;
 use crate::rng::Rng;
 use crate::story::Fault;
@@ -26,8 +27,8 @@ pub(crate) struct Seen {
 ///
 /// # Errors
 /// The first thing that did not hold.
-pub(crate) fn play(seed: u64, trace: bool) -> Result<Seen, Violation> {
-    let mut world = World::new(seed, trace);
+pub(crate) fn play(seed: u64, habits: Habits, trace: bool) -> Result<Seen, Violation> {
+    let mut world = World::new(seed, habits, trace);
     world.say(|| format!("seed {seed}: {:?}", world.story));
     while !world.is_settled() {
         let Some(event) = world.next() else { break };
@@ -56,6 +57,7 @@ impl World {
         match event {
             Event::Deliver(message) => self.deliver(message)?,
             Event::Admit(n) => self.admit(n)?,
+            Event::AdmitTo { run, executor } => self.admit_to(run, executor)?,
             Event::ExecutorStep { executor, .. }
             | Event::Work { executor, .. }
             | Event::Beat { executor, .. }
@@ -167,7 +169,7 @@ impl World {
             Message::Beaten { session, lost, unnamed, .. } if session == own => {
                 self.heard(executor);
                 for (run, fence) in lost {
-                    self.drop_lease(executor, run, fence);
+                    self.end_lease(executor, run, fence, false);
                 }
                 if let Some(grant) = unnamed {
                     self.granted(executor, grant);
@@ -176,9 +178,7 @@ impl World {
             Message::SessionLost { session, .. } if session == own => {
                 self.restart_executor(executor)
             }
-            Message::Completed { run, shard, epoch, .. } => {
-                self.completed(executor, run, shard, epoch)
-            }
+            Message::Completed { run, fence, .. } => self.end_lease(executor, run, fence, true),
             Message::Opened { run, fence, known, rows, .. } => {
                 self.opened(executor, run, fence, &known, rows)
             }
@@ -186,7 +186,7 @@ impl World {
                 self.reported(executor, run, report, rows)
             }
             Message::Refused { run, fence, why: Entered::LeaseLost | Entered::Sealed, .. } => {
-                self.drop_lease(executor, run, fence);
+                self.end_lease(executor, run, fence, false);
             }
             Message::Poisoned { incarnation, .. }
                 if incarnation == self.executors[executor].incarnation =>

@@ -58,7 +58,15 @@ impl World {
         let early = self.rng.between(20, 300);
         let noticed = (self.tick.0 + ticks).saturating_sub(self.db_now());
         let last = self.story.runs.len() - 1;
-        self.after(noticed.saturating_sub(early), Event::Admit(last));
+        self.after(noticed.saturating_sub(early), Event::AdmitTo { run: last, executor });
+    }
+
+    /// As [`World::admit`] where nobody else waits: the others do at another process.
+    pub(crate) fn admit_to(&mut self, run: usize, executor: usize) -> Result<(), Violation> {
+        if self.scheduler_serves() {
+            self.memory().polls.retain(|waits, _| *waits == executor);
+        }
+        self.admit(run)
     }
 
     pub(crate) fn admit(&mut self, n: usize) -> Result<(), Violation> {
@@ -209,7 +217,9 @@ impl World {
         if let Outcome::Counted { elected: Some(claim), .. } = &outcome {
             self.elected(run, claim);
         }
-        self.send(Message::Completed { executor, run, shard, epoch });
+        let generation = self.runs[&run].run.plan(shard).generation;
+        let fence = Fence { generation, shard, epoch };
+        self.send(Message::Completed { executor, run, fence });
         self.dispatch()
     }
 

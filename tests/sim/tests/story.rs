@@ -10,7 +10,9 @@ const SHARD_TESTS: u32 = 5;
 const FAULT_START_MS: u64 = 8_000;
 
 /// The run that comes when an executor is dead and nobody knows comes then at the latest.
-const ORPHAN_MS: u64 = 60_000;
+const ORPHAN_MS: u64 = 150_000;
+/// Time after which the last fault is over, and nobody is spared any more because of it.
+const CALM_MS: u64 = 42_000;
 
 /// What goes wrong in a schedule besides a little loss and repetition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -90,15 +92,16 @@ impl Story {
         let runs = vec![long_run(rng), long_run(rng)];
         let others = (0..rng.between(1, 4)).map(|_| run(rng)).collect::<Vec<_>>();
         let mut runs = [runs, others].concat();
-        let orphan_ms = rng.percent(60).then(|| faults_ms[0] + rng.below(10_000));
+        let last = faults_ms.iter().copied().max().unwrap_or(0);
+        let orphan_ms = rng.percent(45).then(|| last + CALM_MS + rng.below(10_000));
         if orphan_ms.is_some() {
-            let last = run(rng);
+            let orphan = run(rng);
             runs.push(RunPlan {
                 admitted_ms: ORPHAN_MS,
                 shards: plan(1, 1),
                 aborted: None,
                 stopped: None,
-                ..last
+                ..orphan
             });
         }
         Self { fault, faults_ms, runs, orphan_ms }
@@ -140,7 +143,7 @@ fn run(rng: &mut Rng) -> RunPlan {
         _ => Moment::After(rng.below(12_000)),
     };
     let aborted = rng.percent(28).then(|| moment(rng));
-    let stopped = rng.percent(12).then(|| match rng.below(2) {
+    let stopped = rng.percent(15).then(|| match rng.below(2) {
         0 => Moment::After(rng.below(60)),
         _ => Moment::After(rng.below(12_000)),
     });
@@ -156,7 +159,7 @@ fn run(rng: &mut Rng) -> RunPlan {
         },
         aborted,
         stopped,
-        retried: rng.percent(10),
+        retried: rng.percent(13),
         failing_percent: if rng.percent(40) { 25 } else { 0 },
         retries: rng.percent(50),
         launch_failure_percent: if unlucky { 70 } else { 2 },

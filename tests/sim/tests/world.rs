@@ -1,6 +1,6 @@
 //! What there is: rows that survive, processes with their memories, and the queue of what happens next.
 
-use crate::executor::Executor;
+use crate::executor::{Executor, Habits};
 use crate::finalizer::Replica;
 use crate::rng::Rng;
 use crate::scheduler::Memory;
@@ -28,6 +28,10 @@ pub(crate) enum Event {
     /// A message arrives.
     Deliver(crate::messages::Message),
     Admit(usize),
+    AdmitTo {
+        run: usize,
+        executor: usize,
+    },
     ExecutorStep {
         executor: usize,
         incarnation: u64,
@@ -122,11 +126,12 @@ pub(crate) struct World {
     pub(crate) reached: Reached,
     pub(crate) acknowledged: Vec<(usize, Report)>,
     pub(crate) closed: BTreeSet<(usize, u32)>,
+    pub(crate) habits: Habits,
     pub(crate) trace: bool,
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, trace: bool) -> Self {
+    pub(crate) fn new(seed: u64, habits: Habits, trace: bool) -> Self {
         let mut rng = Rng::new(seed);
         let story = Story::of(seed, &mut rng);
         let client = story.runs.iter().map(|_| crate::client::Wishes::default()).collect();
@@ -152,6 +157,7 @@ impl World {
             reached: Reached::new(),
             acknowledged: Vec::new(),
             closed: BTreeSet::new(),
+            habits,
             trace,
         };
         world.set_up();
