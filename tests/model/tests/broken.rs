@@ -56,7 +56,7 @@ fn the_bump_of_a_reap_may_be_left_to_the_next_grant() {
 }
 
 #[test]
-fn b5_a_close_without_predicate_overwrites_an_abort() {
+fn b5_a_close_without_predicate_ends_a_run_twice() {
     find(Broken::CloseWithoutPredicate, stops(), "RN-1");
 }
 
@@ -66,7 +66,7 @@ fn a10_a_close_of_any_generation_gives_the_second_the_verdict_of_the_first() {
 }
 
 #[test]
-fn b5_an_abort_that_is_not_first_overwrites_a_verdict() {
+fn b5_an_abort_that_is_not_first_ends_a_run_twice() {
     find(Broken::AbortWithoutFirstWriter, stops(), "RN-1");
 }
 
