@@ -13,7 +13,7 @@ const GAP_MAX: u8 = 2;
 const HEARD_WITHIN: u8 = 1;
 /// How far a jump of the clock goes.
 const JUMP: u8 = 9;
-const END: u8 = 21;
+const END: u8 = 18;
 const ALIVE: &str = "an executor that lives is not reaped";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

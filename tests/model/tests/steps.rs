@@ -3,17 +3,13 @@
 //! Every step is one transaction of one service together with the answer to its caller, or without it: an answer that comes
 //! late is one that was at once, to a caller who then stood still.
 
-use crate::world::{End, Executor, Finalization, Lease, Message, Scenario, World, replica};
+use crate::world::{End, Executor, Lease, Message, Scenario, World, replica};
 use gauntlet_core::invariants::Violation;
-use gauntlet_core::protocol::{
-    Command, Completion, FinalizerClaim, Outcome, RunState, ShardState, StopReason,
-};
-use gauntlet_core::seal::Rest;
+use gauntlet_core::protocol::{Command, Completion, Outcome, ShardState, StopReason};
 use gauntlet_core::verdict::AttemptOutcome;
 use gauntlet_core::{LeaseEpoch, SessionId};
 use gauntlet_tests_model::results::{Entered, Fence, Report, hold};
 use gauntlet_tests_model::{Broken, Rules};
-use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// What becomes of an election that a command may make.
@@ -129,7 +125,7 @@ impl World {
                 let epoch = self.run.shard(*shard).epoch;
                 self.run.apply(rules, Some(*shard), &Command::MarkGranted { epoch })?;
             }
-            Step::Beat { executor } => self.beat(scenario, *executor),
+            Step::Beat { executor } => self.beat(*executor),
             Step::Deliver { message, answered, election } => {
                 self.deliver(scenario, message, *answered, *election)?;
             }
@@ -215,7 +211,7 @@ impl World {
     }
 
     /// The renewal: lost leases are dropped, a grant that never arrived is taken up, a reaped session starts over.
-    fn beat(&mut self, _: &Scenario, executor: usize) {
+    fn beat(&mut self, executor: usize) {
         let Executor { session, lease } = self.executors[executor].clone();
         if self.reaped.contains(&session) {
             return self.restart(executor);
@@ -423,76 +419,5 @@ impl World {
     fn parked(&self, election: Election) -> Option<gauntlet_core::ReplicaId> {
         let idle = self.finalizers.iter().position(Option::is_none)?;
         (election != Election::Open).then(|| replica(idle))
-    }
-
-    /// A results process gets its claim, with what the rows say by then.
-    fn elected(&mut self, claim: &FinalizerClaim) {
-        let run = &self.run;
-        let Some(at) =
-            claim.replica.and_then(|r| (0..self.finalizers.len()).find(|n| replica(*n) == r))
-        else {
-            return;
-        };
-        let generation = run.row.generation;
-        let shards =
-            || run.shards.iter().zip(run.plans.iter()).filter(|(_, p)| p.generation == generation);
-        let reported =
-            shards().map(|(row, _)| (row.index.cast_signed(), row.reported_count.cast_signed()));
-        let failed = shards().filter(|(row, _)| row.failure_class.is_some());
-        self.finalizers[at] = Some(Finalization {
-            generation,
-            epoch: claim.epoch,
-            reported: reported.collect(),
-            errored: failed.flat_map(|(_, plan)| plan.ordinals.iter().copied()).collect(),
-            judged: false,
-        });
-    }
-
-    fn seal_and_judge(&mut self, rules: Rules, finalizer: usize) {
-        let Some(work) = self.finalizers[finalizer].clone() else { return };
-        let rest = Rest::Failed(work.errored.clone());
-        let key = (work.generation, work.epoch);
-        let judged =
-            self.results.seal_and_judge(rules, key, self.run.test_count(), &rest, &work.reported);
-        let Some(judged) = judged else { return };
-        self.finalizers[finalizer] = judged.as_ref().map(|_| Finalization { judged: true, ..work });
-        if let Some(verdict) = judged {
-            let (generation, epoch) = key;
-            let (verdict, digest) = (verdict.state, verdict.digest);
-            self.sent.insert(Message::Close { generation, epoch, verdict, digest });
-        }
-    }
-
-    fn close(&mut self, rules: Rules, message: &Message, answered: bool) -> Result<(), Violation> {
-        let Message::Close { generation, epoch, verdict, digest } = message else { return Ok(()) };
-        let (generation, epoch) = (*generation, *epoch);
-        let command =
-            Command::Close { generation, epoch, verdict: *verdict, digest: digest.clone() };
-        let outcome = self.run.apply(rules, None, &command)?.outcome;
-        if answered {
-            let same = |work: &Finalization| (work.generation, work.epoch) == (generation, epoch);
-            let done = self.finalizers.iter_mut().find(|work| work.as_ref().is_some_and(same));
-            if let Some(work) = done {
-                *work = None;
-                if matches!(outcome, Outcome::Closed | Outcome::AlreadyClosed) {
-                    self.results.note_closed(generation);
-                }
-            }
-        }
-        let first = outcome != Outcome::Closed || self.closed.insert(self.run.row.generation);
-        hold("FN-1", first, || format!("generation {generation} was closed twice"))
-    }
-
-    /// What results makes of the feed: a generation that ended without a verdict is sealed.
-    fn follow(&mut self, rules: Rules, generation: u32) {
-        let ends: Vec<(RunState, bool)> =
-            self.run.ends().map(|(state, reason)| (state, reason.is_some())).collect();
-        let rest = match ends.get(generation as usize - 1) {
-            Some((RunState::Aborted, true)) => Rest::Aborted,
-            Some((_, true)) => Rest::Failed(BTreeSet::new()),
-            _ => return,
-        };
-        // None while a report is being stored: the follower waits.
-        let _ = self.results.seal(rules, generation, self.run.test_count(), &rest);
     }
 }
