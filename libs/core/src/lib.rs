@@ -1,8 +1,9 @@
 //! The domain without the world: no clock, no randomness, no I/O. Time arrives inside a command or leaves as a delay.
 //!
 //! [`protocol`] decides what a command does to locked rows (RN, SH and FN invariants), [`plan`] cuts a run into shards,
-//! [`verdict`] says what the results mean, [`flow`] is the one model of a test's steps. The scheduler's store calls
-//! `protocol` under its row locks; a model checker and a simulator can call the very same functions.
+//! [`seal`] and [`verdict`] say what the results mean, [`flow`] is the one model of a test's steps. The scheduler's store
+//! calls `protocol` under its row locks, results calls `seal` under its own; the model checker in `tests/model` and the
+//! simulator in `tests/sim` call the very same functions.
 //!
 //! # Adding a command
 //! Add it to [`protocol::Command`], decide it in `protocol/decide/`, list its legal pairs in the transition table, and let
@@ -14,6 +15,7 @@ pub mod invariants;
 pub mod limits;
 pub mod plan;
 pub mod protocol;
+pub mod seal;
 pub mod verdict;
 
 pub use ids::{LeaseEpoch, LeaseId, ReplicaId, RunId, SessionId, TestId};

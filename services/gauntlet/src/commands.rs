@@ -5,9 +5,7 @@ use crate::client::Mesh;
 use crate::failure::Failure;
 use crate::report::document::{Document, ListedRun};
 use crate::report::summary;
-use crate::{
-    audit, demo, endpoint, follow, import, names, output, report, retry, run, up,
-};
+use crate::{audit, demo, endpoint, follow, import, names, output, report, retry, run, up};
 use gauntlet_proto::v1;
 use gauntlet_runtime::Exit;
 

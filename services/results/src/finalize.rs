@@ -8,9 +8,9 @@
 mod leases;
 
 use crate::grpc::wire;
-use crate::seal::{Ending, Rest, Sealed};
 use crate::store::{Judge, Store, StoreError};
 use gauntlet_core::protocol::VerdictState;
+use gauntlet_core::seal::{Ending, Rest, Sealed};
 use gauntlet_core::verdict::{SkipReason, judge};
 use gauntlet_core::{ReplicaId, RunId};
 use gauntlet_pg::Retry;
@@ -182,7 +182,7 @@ impl Finalizer {
         let stopped = stopped(claim);
         let reported: Vec<_> =
             claim.shards.iter().map(|shard| (shard.shard_index, shard.reported_count)).collect();
-        let judge = move |sealed: &Sealed| verdict(sealed, rows_lost(sealed, &reported), stopped);
+        let judge = move |sealed: &Sealed| verdict(sealed, sealed.misses_rows(&reported), stopped);
         let encoded = |sealed: &Sealed| judge(sealed).encode_to_vec();
         let with = (claim.finalizer_epoch, &encoded as &Judge<'_>);
         let sealed = self.store.seal_and_judge(run_id, &ending, with).await;
@@ -257,13 +257,6 @@ fn may_pass(error: &StoreError) -> bool {
         StoreError::Pg(error) => error.retry() != Retry::Never,
         StoreError::Inconsistent { .. } => false,
     }
-}
-
-/// Returns whether some shard stored less than its executor was acknowledged.
-fn rows_lost(sealed: &Sealed, reported: &[(i32, i32)]) -> bool {
-    reported.iter().any(|(shard_index, reported_count)| {
-        sealed.row_counts.get(shard_index).copied().unwrap_or(0) < *reported_count
-    })
 }
 
 /// Returns how the claimed generation ended.

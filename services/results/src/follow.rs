@@ -2,8 +2,8 @@
 //!
 //! The cursor moves in the transaction that seals, so a crash repeats an event and the seal is idempotent.
 
-use crate::seal::{Ending, Rest};
 use crate::store::{Store, StoreError};
+use gauntlet_core::seal::{Ending, Rest};
 use gauntlet_feed::{Cursor, Ended, Subscriber};
 use gauntlet_proto::v1::RunState;
 use std::collections::BTreeSet;

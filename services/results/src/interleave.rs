@@ -1,9 +1,9 @@
 //! The transactions of results, each by itself: what `tests/interleave` steps through. Only with the feature `interleave`,
 //! which no product has. Answers are texts, to be compared.
 
-use crate::seal::{Ending, Rest, Sealed};
 use crate::store::{Entry, Fence, Judge, NewAttempt, Store};
 use gauntlet_core::RunId;
+use gauntlet_core::seal::{Ending, Rest, Sealed};
 use gauntlet_pg::Pool;
 use gauntlet_proto::v1;
 use prost::Message as _;

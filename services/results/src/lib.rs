@@ -20,7 +20,6 @@ mod ingest;
 pub mod interleave;
 mod partitions;
 mod progress;
-mod seal;
 mod store;
 #[cfg(test)]
 mod tests;

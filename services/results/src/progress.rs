@@ -3,9 +3,9 @@
 //! The first generation is the sum of its fences, whatever its size. A later one is counted anew when its fences changed:
 //! what it replaces is known test by test only.
 
-use crate::seal::TestEnd;
 use crate::store::{Store, StoreError};
 use gauntlet_core::RunId;
+use gauntlet_core::seal::TestEnd;
 use gauntlet_core::verdict::Counts;
 
 /// One watcher's view of a generation.

@@ -1,11 +1,11 @@
 //! Promises of the store on a real Postgres.
 
 use crate::ingest::Ingest;
-use crate::seal::{Ending, Rest, Sealed};
 use crate::store::{
     Done, Entered, Fence, KnownTest, NewAttempt, Page, PageRequest, Store, StoreError, sql,
 };
 use gauntlet_core::RunId;
+use gauntlet_core::seal::{Ending, Rest, Sealed};
 use gauntlet_core::verdict::TestOutcome;
 use gauntlet_feed::Follower;
 use gauntlet_pg::{PgConfig, Pool, prepare_all};

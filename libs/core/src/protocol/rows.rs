@@ -102,7 +102,7 @@ impl ShardState {
 }
 
 /// What a shard's infrastructure failure does to its run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OnInfraFailure {
     /// The shard's remaining tests are errored, its siblings go on.
     Continue,
@@ -140,7 +140,7 @@ impl StopReason {
 }
 
 /// What a computed verdict may say; ABORTED is never computed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum VerdictState {
     /// Tests and gates passed.
     Passed,
@@ -161,7 +161,7 @@ impl From<VerdictState> for RunState {
 }
 
 /// The run as the protocol sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RunRow {
     /// Where it stands.
     pub state: RunState,
@@ -192,7 +192,7 @@ pub struct RunRow {
 }
 
 /// A shard as the protocol sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ShardRow {
     /// Its index within the run.
     pub index: u32,
@@ -245,7 +245,7 @@ pub struct NewShard {
 }
 
 /// How an executor ends a lease.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Completion {
     /// Every test has a final result or is deferred.
     Done {
@@ -266,7 +266,7 @@ pub enum Completion {
 }
 
 /// Proof of an election: the holder finalizes one generation. Only [`super::decide`] makes one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FinalizerClaim {
     /// Who; none when nobody was waiting and the claim is up for whoever asks first.
     pub replica: Option<ReplicaId>,
@@ -275,7 +275,7 @@ pub struct FinalizerClaim {
 }
 
 /// An entry of the run's log, without its position.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Event {
     /// A shard was leased.
     ShardGranted {

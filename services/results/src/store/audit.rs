@@ -3,9 +3,9 @@
 use super::outcomes::seal_of;
 use super::seals::tests_of;
 use super::{Store, sql};
-use crate::seal::Sealed;
 use gauntlet_audit::{AuditError, Audited, BATCH_RUNS_MAX, Books, Due, Finding, Turn, query_all};
 use gauntlet_core::RunId;
+use gauntlet_core::seal::Sealed;
 use gauntlet_pg::{Pool, Row, Statement, Tx};
 use gauntlet_proto::v1;
 use prost::Message as _;

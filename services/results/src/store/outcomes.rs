@@ -1,8 +1,8 @@
 //! From rows to outcomes: attempts without their payloads, seals.
 
 use super::{Store, StoreError, sql};
-use crate::seal::{StoredAttempt, StoredSeal, TestEnd};
 use gauntlet_core::RunId;
+use gauntlet_core::seal::{StoredAttempt, StoredSeal, TestEnd};
 use gauntlet_core::verdict::{AttemptOutcome, SkipReason, TestOutcome};
 use gauntlet_pg::Row;
 use std::collections::HashMap;

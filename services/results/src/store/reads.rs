@@ -2,8 +2,8 @@
 
 use super::outcomes::attempts_of;
 use super::{Store, StoreError, signed, sql};
-use crate::seal::{Ending, Rest, Sealed, StoredAttempt, StoredSeal, TestEnd};
 use gauntlet_core::RunId;
+use gauntlet_core::seal::{Ending, Rest, Sealed, StoredAttempt, StoredSeal, TestEnd};
 use gauntlet_core::verdict::{AttemptOutcome, Counts, SkipReason, TestOutcome, merge_attempts};
 use gauntlet_pg::Row;
 use gauntlet_proto::v1;

@@ -5,8 +5,8 @@
 
 use super::outcomes::{attempts_of, seal_of};
 use super::{Store, StoreError, lock_key, signed, sql};
-use crate::seal::{Ending, Sealed, StoredSeal, TestEnd};
 use gauntlet_core::RunId;
+use gauntlet_core::seal::{Ending, Sealed, StoredSeal, TestEnd};
 use gauntlet_core::verdict::TestOutcome;
 use gauntlet_feed::Cursor;
 use gauntlet_pg::{Row, Transaction, Tx};

@@ -1,9 +1,9 @@
 //! The auditor: nothing is found in what results writes, and each invariant that is broken by hand is named.
 
 use super::{FAILED, PASSED, World, attempt};
-use crate::seal::{Ending, Rest, Sealed};
 use crate::store::Judge;
 use gauntlet_audit::AuditHandlers;
+use gauntlet_core::seal::{Ending, Rest, Sealed};
 use gauntlet_proto::v1::{self, audit_service_server::AuditService as _};
 use gauntlet_runtime::Lifecycle;
 use gauntlet_testkit::wait_until;

@@ -2,8 +2,8 @@
 
 use super::{FAILED, PASSED, World, attempt};
 use crate::finalize::Finalizer;
-use crate::seal::Rest;
 use crate::store::Fence;
+use gauntlet_core::seal::Rest;
 use gauntlet_core::verdict::{SkipReason, TestOutcome};
 use gauntlet_core::{ReplicaId, RunId};
 use gauntlet_proto::edge;

@@ -2,8 +2,8 @@
 
 use super::{FAILED, PASSED, World, attempt, ending, not_run};
 use crate::progress::Progress;
-use crate::seal::{Ending, Rest, Sealed};
 use crate::store::{Entered, Fence, NewAttempt};
+use gauntlet_core::seal::{Ending, Rest, Sealed};
 use gauntlet_core::verdict::{Counts, SkipReason, TestOutcome, digest};
 use std::collections::BTreeSet;
 

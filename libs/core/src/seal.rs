@@ -1,37 +1,41 @@
 //! What a sealed generation says: exactly one outcome for every planned test of the run (RN-5). Pure.
 //!
 //! A generation speaks for the whole run (A10): tests that it ran again ended as their attempts in it say, every other test
-//! as the generation before says. The generation whose attempts decide a test is its origin.
+//! as the generation before says. The generation whose attempts decide a test is its origin. Called by results when it seals,
+//! and by the model and the simulator of the protocol.
 
-use gauntlet_core::verdict::{
-    AttemptOutcome, Counts, SkipReason, TestOutcome, digest, merge_attempts,
-};
+use crate::verdict::{AttemptOutcome, Counts, SkipReason, TestOutcome, digest, merge_attempts};
 use std::collections::{BTreeSet, HashMap};
 
 /// One stored attempt, without its payload; in order of (ordinal, attempt).
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct StoredAttempt {
-    pub(crate) ordinal: u32,
-    pub(crate) outcome: AttemptOutcome,
-    pub(crate) is_final: bool,
+pub struct StoredAttempt {
+    /// Number of its test within the run.
+    pub ordinal: u32,
+    /// How it ended.
+    pub outcome: AttemptOutcome,
+    /// Whether no attempt of the test follows.
+    pub is_final: bool,
     /// The shard that it was reported under.
-    pub(crate) shard_index: i32,
+    pub shard_index: i32,
 }
 
 /// How a generation ended, as far as attempts do not say it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Ending {
-    pub(crate) generation: i32,
+pub struct Ending {
+    /// Which one.
+    pub generation: i32,
     /// Tests of the run.
-    pub(crate) test_count: u32,
+    pub test_count: u32,
     /// Tests of the generation; none when not known: then those that it finished.
-    pub(crate) planned: Option<BTreeSet<u32>>,
-    pub(crate) rest: Rest,
+    pub planned: Option<BTreeSet<u32>>,
+    /// Why tests without a final attempt have none.
+    pub rest: Rest,
 }
 
 /// Why tests of a generation without a final attempt have none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Rest {
+pub enum Rest {
     /// The run was aborted: they are skipped.
     Aborted,
     /// The run ended otherwise.
@@ -58,36 +62,41 @@ impl Rest {
 
 /// How one test ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TestEnd {
-    pub(crate) outcome: TestOutcome,
+pub struct TestEnd {
+    /// What it came to.
+    pub outcome: TestOutcome,
     /// Set when the outcome is SKIPPED.
-    pub(crate) skip_reason: Option<SkipReason>,
+    pub skip_reason: Option<SkipReason>,
     /// Attempts in its origin.
-    pub(crate) attempt_count: u32,
+    pub attempt_count: u32,
     /// Generation that decided it.
-    pub(crate) origin: i32,
+    pub origin: i32,
 }
 
 /// A seal as stored: what attempts do not say.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct StoredSeal {
-    pub(crate) generation: i32,
-    pub(crate) test_count: i32,
+pub struct StoredSeal {
+    /// Generation that it closes.
+    pub generation: i32,
+    /// Tests of the run.
+    pub test_count: i32,
     /// Tests whose outcome is not that of their attempts.
-    pub(crate) decided: HashMap<i32, (TestOutcome, Option<SkipReason>)>,
+    pub decided: HashMap<i32, (TestOutcome, Option<SkipReason>)>,
     /// Origin of each test, by ordinal; empty means that all are of this generation.
-    pub(crate) origins: Vec<i32>,
+    pub origins: Vec<i32>,
 }
 
 impl StoredSeal {
     /// Returns the generation that decided a test.
-    pub(crate) fn origin(&self, ordinal: i32) -> i32 {
+    #[must_use]
+    pub fn origin(&self, ordinal: i32) -> i32 {
         let at = usize::try_from(ordinal).ok().and_then(|at| self.origins.get(at));
         at.copied().unwrap_or(self.generation)
     }
 
     /// Returns how its tests ended, given their attempts in their origins.
-    pub(crate) fn tests(&self, deciding: &[StoredAttempt]) -> Vec<TestEnd> {
+    #[must_use]
+    pub fn tests(&self, deciding: &[StoredAttempt]) -> Vec<TestEnd> {
         let mut tries = Tries::of(deciding);
         let test = |ordinal: i32| {
             let (outcomes, _) = tries.take(ordinal.unsigned_abs());
@@ -124,16 +133,17 @@ impl Tries {
 
 /// The outcomes of a run's tests at the end of a generation.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Sealed {
+pub struct Sealed {
     /// By ordinal.
-    pub(crate) tests: Vec<TestEnd>,
+    pub tests: Vec<TestEnd>,
     /// Attempts of this generation stored under each shard.
-    pub(crate) row_counts: HashMap<i32, i32>,
+    pub row_counts: HashMap<i32, i32>,
 }
 
 impl Sealed {
     /// Merges the attempts of a generation with what the one before it said.
-    pub(crate) fn of(ending: &Ending, attempts: &[StoredAttempt], former: &[TestEnd]) -> Self {
+    #[must_use]
+    pub fn of(ending: &Ending, attempts: &[StoredAttempt], former: &[TestEnd]) -> Self {
         let mut tries = Tries::of(attempts);
         let tests = (0..ending.test_count).map(|ordinal| {
             let (outcomes, is_final) = tries.take(ordinal);
@@ -150,32 +160,46 @@ impl Sealed {
     }
 
     /// Returns what was sealed before; `attempts` are those of the generation.
-    pub(crate) fn again(tests: Vec<TestEnd>, attempts: &[StoredAttempt]) -> Self {
+    #[must_use]
+    pub fn again(tests: Vec<TestEnd>, attempts: &[StoredAttempt]) -> Self {
         Self { tests, row_counts: row_counts(attempts) }
     }
 
+    /// Returns whether some shard stored less than its executor was acknowledged. `reported`: shard, rows.
+    #[must_use]
+    pub fn misses_rows(&self, reported: &[(i32, i32)]) -> bool {
+        reported.iter().any(|(shard_index, reported_count)| {
+            self.row_counts.get(shard_index).copied().unwrap_or(0) < *reported_count
+        })
+    }
+
     /// Returns how many tests ended how.
-    pub(crate) fn counts(&self) -> Counts {
+    #[must_use]
+    pub fn counts(&self) -> Counts {
         Counts::of(self.tests.iter().map(|test| test.outcome))
     }
 
     /// Returns the digest of the outcomes (FN-2).
-    pub(crate) fn digest(&self) -> String {
+    #[must_use]
+    pub fn digest(&self) -> String {
         digest((0..).zip(&self.tests).map(|(n, test)| (n, test.outcome, test.attempt_count)))
     }
 
     /// Returns the gravest reason for which tests were left out.
-    pub(crate) fn skip_reason(&self) -> Option<SkipReason> {
+    #[must_use]
+    pub fn skip_reason(&self) -> Option<SkipReason> {
         self.tests.iter().filter_map(|test| test.skip_reason).max()
     }
 
     /// Returns attempts beyond the first of each test, summed.
-    pub(crate) fn retry_count(&self) -> u32 {
+    #[must_use]
+    pub fn retry_count(&self) -> u32 {
         self.tests.iter().map(|test| test.attempt_count.saturating_sub(1)).sum()
     }
 
     /// Returns how many tests failed although they were retried.
-    pub(crate) fn failed_after_retry(&self) -> usize {
+    #[must_use]
+    pub fn failed_after_retry(&self) -> usize {
         let failed =
             |test: &&TestEnd| matches!(test.outcome, TestOutcome::Failed | TestOutcome::TimedOut);
         self.tests.iter().filter(|test| test.attempt_count > 1).filter(failed).count()
