@@ -76,6 +76,8 @@ pub enum Command {
     },
     /// The reaper saw the finalization lease expire.
     LoseFinalization {
+        /// Generation that it finalizes: epochs begin again with each.
+        generation: u32,
         /// Epoch the reaper saw.
         epoch: u32,
     },
@@ -193,7 +195,9 @@ pub fn decide(
         }
         (Command::Retry { generation, shards }, None) => Ok(retry::retry(run, *generation, shards)),
         (Command::ClaimFinalization { replica }, None) => Ok(close::claim(run, *replica)),
-        (Command::LoseFinalization { epoch }, None) => Ok(close::lose(run, *epoch)),
+        (Command::LoseFinalization { generation, epoch }, None) => {
+            Ok(close::lose(run, *generation, *epoch))
+        }
         (Command::Close { generation, epoch, verdict, digest }, None) => {
             Ok(close::close(run, *generation, *epoch, *verdict, digest))
         }

@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 const CALL_TIMEOUT_MIN: Duration = Duration::from_millis(500);
 const CALL_TIMEOUT_MAX: Duration = Duration::from_secs(5);
 /// Shortest time between renewals, however many hints arrive.
-const GAP_MIN: Duration = Duration::from_millis(20);
+const GAP_MIN: Duration = Duration::from_millis(5);
 
 /// Renews until the session is lost.
 pub(crate) async fn run(
@@ -31,7 +31,8 @@ pub(crate) async fn run(
     let mut wait = session.beat_interval;
     loop {
         tokio::select! {
-            () = tokio::time::sleep(jitter(wait, 0.1)) => {}
+            // Spread, but never later than the beat: without hints an abort waits for it.
+            () = tokio::time::sleep(jitter(wait.mul_f64(0.95), 0.05)) => {}
             () = session.renew.notified() => {}
         }
         let asked_at = session.asking();

@@ -59,9 +59,12 @@ pub(crate) enum FinalizeError {
     },
 }
 
+/// Run, generation and epoch.
+type Elected = (RunId, u32, u32);
+
 /// What a results process was elected for and has not fetched yet.
 struct Mailbox {
-    elected: Vec<(RunId, u32)>,
+    elected: Vec<Elected>,
     /// Polls that wait now.
     waiting_polls: usize,
     /// When a poll last came or went.
@@ -142,7 +145,7 @@ impl Finalizations {
         let Some(replica) = claim.replica else { return };
         let mut mailboxes = self.lock();
         let mailbox = mailboxes.entry(replica).or_insert_with(Mailbox::new);
-        mailbox.elected.push((run_id, claim.epoch));
+        mailbox.elected.push((run_id, claim.generation, claim.epoch));
         mailbox.arrived.notify_one();
     }
 
@@ -155,11 +158,12 @@ impl Finalizations {
             }
             mailbox.is_attended()
         });
-        for (run_id, epoch) in unfetched {
+        for (run_id, generation, epoch) in unfetched {
             let committer = self.committer.clone();
             self.lifecycle.spawn("free_finalization", async move {
                 // On failure the reconciler frees it when the lease expires.
-                let _ = committer.commit(run_id, None, Command::LoseFinalization { epoch }).await;
+                let command = Command::LoseFinalization { generation, epoch };
+                let _ = committer.commit(run_id, None, command).await;
             });
         }
     }
@@ -209,7 +213,7 @@ impl Finalizations {
         replica: ReplicaId,
         claims_max: usize,
     ) -> Result<Vec<v1::FinalizationClaim>, FinalizeError> {
-        let elected: Vec<(RunId, u32)> = self
+        let elected: Vec<Elected> = self
             .lock()
             .get(&replica)
             .map(|mailbox| mailbox.elected.iter().take(claims_max).copied().collect())
@@ -237,7 +241,7 @@ impl Finalizations {
                 applied.map_err(FinalizeError::Commit)?
                 && let Some(mailbox) = self.lock().get_mut(&replica)
             {
-                mailbox.elected.push((run_id, claim.epoch));
+                mailbox.elected.push((run_id, claim.generation, claim.epoch));
             }
         }
         Ok(())

@@ -85,8 +85,9 @@ impl Reconciler {
             let command = Command::Lose { epoch: lease.epoch };
             repairs.push((lease.run_id, Some(lease.shard_index), command));
         }
-        for (run_id, epoch) in store.list_expired_finalizations(TICK_ITEMS_MAX).await? {
-            repairs.push((run_id, None, Command::LoseFinalization { epoch }));
+        for (run_id, generation, epoch) in store.list_expired_finalizations(TICK_ITEMS_MAX).await? {
+            let command = Command::LoseFinalization { generation, epoch };
+            repairs.push((run_id, None, command));
         }
         for grant in store.list_unannounced(TICK_ITEMS_MAX).await? {
             let command = Command::MarkGranted { epoch: grant.epoch };

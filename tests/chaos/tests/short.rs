@@ -11,8 +11,7 @@ const PATIENCE: Duration = Duration::from_secs(720);
 #[tokio::test]
 async fn the_short_chaos_loses_and_doubles_nothing() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chaos"));
-    // Results does not merge generations yet.
-    command.args(["--verbose", "--without-retries"]);
+    command.arg("--verbose");
     let mut chaos = GauntletProcess::spawn_command(command);
     let status = chaos.wait(PATIENCE).await;
     let output = chaos.output();

@@ -173,7 +173,9 @@ impl World {
             }
             Step::ExpireFinalization => {
                 self.budget.finalizer_expiries = self.budget.finalizer_expiries.saturating_sub(1);
-                self.sent.insert(Message::LoseFinalization { epoch: self.run.row.finalizer_epoch });
+                let generation = self.run.row.generation;
+                let epoch = self.run.row.finalizer_epoch;
+                self.sent.insert(Message::LoseFinalization { generation, epoch });
             }
             Step::Follow { generation } => self.follow(rules, *generation),
             Step::Ask(message) => {
@@ -292,8 +294,10 @@ impl World {
             Message::Lose { shard, epoch } => {
                 self.run.apply(rules, Some(*shard), &Command::Lose { epoch: *epoch })?;
             }
-            Message::LoseFinalization { epoch } => {
-                self.run.apply(rules, None, &Command::LoseFinalization { epoch: *epoch })?;
+            Message::LoseFinalization { generation, epoch } => {
+                let (generation, epoch) = (*generation, *epoch);
+                let command = Command::LoseFinalization { generation, epoch };
+                self.run.apply(rules, None, &command)?;
             }
             Message::Close { .. } => self.close(rules, message, answered)?,
             Message::Abort => {

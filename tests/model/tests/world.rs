@@ -27,7 +27,7 @@ pub(crate) enum Message {
     Report(Report),
     Complete { session: SessionId, shard: u32, epoch: LeaseEpoch, end: End },
     Lose { shard: u32, epoch: LeaseEpoch },
-    LoseFinalization { epoch: u32 },
+    LoseFinalization { generation: u32, epoch: u32 },
     Close { generation: u32, epoch: u32, verdict: VerdictState, digest: String },
     Abort,
     Stop { generation: u32 },

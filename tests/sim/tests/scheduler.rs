@@ -346,7 +346,10 @@ impl World {
                 repairs.push((
                     *n,
                     None,
-                    Command::LoseFinalization { epoch: run.row.finalizer_epoch },
+                    Command::LoseFinalization {
+                        generation: run.row.generation,
+                        epoch: run.row.finalizer_epoch,
+                    },
                 ));
             }
             for row in leased().filter(|row| row.announced < row.epoch) {

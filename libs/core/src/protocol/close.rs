@@ -47,15 +47,16 @@ pub(super) fn claim(run: &RunRow, replica: ReplicaId) -> Decision {
     if run.state != RunState::Finalizing || run.finalizer.is_some() {
         return Decision::nothing(Outcome::Unchanged);
     }
-    let claim = FinalizerClaim { replica: Some(replica), epoch: run.finalizer_epoch };
+    let (generation, epoch) = (run.generation, run.finalizer_epoch);
+    let claim = FinalizerClaim { replica: Some(replica), generation, epoch };
     let run = RunRow { finalizer: Some(replica), ..run.clone() };
     Decision::write(run, Vec::new(), Outcome::FinalizerElected(claim))
 }
 
 /// Takes an expired finalization away; after too many holders the run is errored rather than stuck.
-pub(super) fn lose(run: &RunRow, epoch: u32) -> Decision {
-    if run.state != RunState::Finalizing || run.finalizer_epoch != epoch || run.finalizer.is_none()
-    {
+pub(super) fn lose(run: &RunRow, generation: u32, epoch: u32) -> Decision {
+    let held = (run.generation, run.finalizer_epoch) == (generation, epoch);
+    if run.state != RunState::Finalizing || !held || run.finalizer.is_none() {
         return Decision::nothing(Outcome::Unchanged);
     }
     if epoch >= FINALIZER_EPOCHS_MAX {

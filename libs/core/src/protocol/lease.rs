@@ -97,7 +97,12 @@ pub(super) fn lose(run: &RunRow, shard: &ShardRow, epoch: LeaseEpoch) -> Decisio
     shard.infra_attempts = if again.is_empty() { shard.infra_attempts + 1 } else { 0 };
     shard.poisoned.extend(again);
     // Another executor may take it at once: the wait was the lease itself.
-    retry_or_finish(run, shard, "EXECUTOR_LOST", |_| Duration::ZERO, None).after(granted)
+    let mut lost = retry_or_finish(run, shard, "EXECUTOR_LOST", |_| Duration::ZERO, None);
+    // Also when the shard is closed for good: its late holder completes nothing.
+    if let Some(shard) = &mut lost.shard {
+        shard.epoch = epoch.next();
+    }
+    lost.after(granted)
 }
 
 /// Returns whether the grant of that epoch is the one in force.
@@ -212,5 +217,5 @@ pub(super) fn elect(
         finalizer_epoch: run.finalizer_epoch,
         stop_reason: run.stop_reason,
     });
-    FinalizerClaim { replica: parked, epoch: run.finalizer_epoch }
+    FinalizerClaim { replica: parked, generation: run.generation, epoch: run.finalizer_epoch }
 }

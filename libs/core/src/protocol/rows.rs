@@ -270,7 +270,9 @@ pub enum Completion {
 pub struct FinalizerClaim {
     /// Who; none when nobody was waiting and the claim is up for whoever asks first.
     pub replica: Option<ReplicaId>,
-    /// Fencing number of the finalizer.
+    /// Generation that it finalizes.
+    pub generation: u32,
+    /// Fencing number of the finalizer within the generation.
     pub epoch: u32,
 }
 

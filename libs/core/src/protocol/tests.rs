@@ -149,10 +149,13 @@ fn b3_a_duplicate_completion_counts_once() {
 fn b4_the_last_completion_elects_and_the_election_is_a_lease() {
     let mut world = World::new(1, OnInfraFailure::Continue);
     world.grant(0, session(0));
-    let elected = Some(FinalizerClaim { replica: Some(replica(0)), epoch: 1 });
+    let elected = Some(FinalizerClaim { replica: Some(replica(0)), generation: 1, epoch: 1 });
     assert_eq!(world.complete(0, 1, done()), Outcome::Counted { open_shard_count: 0, elected });
-    assert_eq!(world.apply(None, &Command::LoseFinalization { epoch: 1 }), Outcome::Requeued);
-    let claim = FinalizerClaim { replica: Some(replica(1)), epoch: 2 };
+    assert_eq!(
+        world.apply(None, &Command::LoseFinalization { generation: 1, epoch: 1 }),
+        Outcome::Requeued
+    );
+    let claim = FinalizerClaim { replica: Some(replica(1)), generation: 1, epoch: 2 };
     let outcome = world.apply(None, &Command::ClaimFinalization { replica: replica(1) });
     assert_eq!(outcome, Outcome::FinalizerElected(claim));
     let late = Command::Close {
@@ -179,7 +182,7 @@ fn a_finalization_nobody_survives_ends_as_errored() {
     world.complete(0, 1, done());
     for epoch in 1..=5 {
         world.apply(None, &Command::ClaimFinalization { replica: replica(0) });
-        world.apply(None, &Command::LoseFinalization { epoch });
+        world.apply(None, &Command::LoseFinalization { generation: 1, epoch });
     }
     assert_eq!(world.run.state, RunState::Errored);
     assert_eq!(world.run.reason.as_deref(), Some("FINALIZER_FAILED"));
@@ -287,12 +290,41 @@ fn a10_a_partial_retry_is_the_next_generation_and_a_repeat_finds_it() {
 }
 
 #[test]
+fn a_loss_of_the_finalization_before_takes_nothing_from_the_next_generation() {
+    let mut world = World::new(1, OnInfraFailure::Continue);
+    for (generation, index) in [(1, 0), (2, 1)] {
+        world.grant(index, session(0));
+        world.complete(index, 1, done());
+        if generation == 1 {
+            world.apply(None, &Command::Abort { reason: "stop".into() });
+            world.apply(None, &Command::Retry { generation, shards: vec![vec![0]] });
+        }
+    }
+    let late = Command::LoseFinalization { generation: 1, epoch: 1 };
+    assert_eq!(world.apply(None, &late), Outcome::Unchanged);
+    assert_eq!(world.run.finalizer, Some(replica(0)));
+}
+
+#[test]
+fn b1_the_late_holder_of_a_shard_that_was_lost_for_good_completes_nothing() {
+    let mut world = World::new(2, OnInfraFailure::Continue);
+    let mut epoch = 0;
+    for _ in 0..crate::limits::SHARD_INFRA_ATTEMPTS_MAX {
+        world.grant(0, session(0));
+        epoch = world.shards[0].epoch.0;
+        world.apply(Some(0), &Command::Lose { epoch: LeaseEpoch(epoch) });
+    }
+    assert_eq!(world.shards[0].state, ShardState::Done);
+    assert_eq!(world.complete(0, epoch, done()), Outcome::LeaseLost);
+}
+
+#[test]
 fn a_stopped_run_is_finalized_with_what_there_is_and_takes_no_completions() {
     let mut world = World::new(3, OnInfraFailure::Continue);
     world.grant(0, session(0));
     let stop =
         Command::Stop { generation: 1, reason: StopReason::FailFast, parked: Some(replica(0)) };
-    let elected = FinalizerClaim { replica: Some(replica(0)), epoch: 1 };
+    let elected = FinalizerClaim { replica: Some(replica(0)), generation: 1, epoch: 1 };
     assert_eq!(world.apply(None, &stop), Outcome::Stopped { elected });
     assert_eq!(world.apply(None, &stop), Outcome::Unchanged);
     assert_eq!(world.complete(0, 1, done()), Outcome::RunClosed);
@@ -382,7 +414,7 @@ proptest! {
                 4 => { world.apply(Some(index), &complete(Completion::HandedBack)); }
                 5 => { world.shards[index].running = vec![running(u32::from(who))]; world.apply(Some(index), &Command::Lose { epoch }); }
                 6 if who == 0 && age == 2 => { world.apply(None, &Command::Abort { reason: "r".into() }); }
-                7 => { world.apply(None, &Command::ClaimFinalization { replica: replica(who) }); world.apply(None, &Command::LoseFinalization { epoch: run_epoch }); }
+                7 => { world.apply(None, &Command::ClaimFinalization { replica: replica(who) }); world.apply(None, &Command::LoseFinalization { generation: world.run.generation - u32::from(age == 2 && world.run.generation > 1), epoch: run_epoch }); }
                 8 => { let generation = world.run.generation - u32::from(age == 2 && world.run.generation > 1); world.apply(None, &Command::Close { generation, epoch: run_epoch, verdict: VerdictState::Passed, digest: "d".into() }); }
                 9 if age == 1 => { let generation = world.run.generation; world.apply(None, &Command::Stop { generation, reason: StopReason::Deadline, parked: None }); }
                 10 => { world.apply(None, &Command::Retry { generation: u32::from(who) + 1, shards: vec![vec![0]; index + 1] }); }

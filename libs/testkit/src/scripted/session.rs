@@ -22,7 +22,7 @@ use super::{Executor, complete, shard};
 /// How much longer than the poll the call may take.
 const POLL_SLACK: Duration = Duration::from_secs(5);
 /// Shortest time between renewals, however many hints arrive; the real executor's.
-const GAP_MIN: Duration = Duration::from_millis(20);
+const GAP_MIN: Duration = Duration::from_millis(5);
 /// Held back of a lease's life, so that work has stopped before anybody else may start.
 const SILENCE_MARGIN: Duration = Duration::from_secs(1);
 /// A poll and the one that replaces it.
@@ -128,7 +128,7 @@ impl Session {
         let mut wait = self.beat_interval;
         loop {
             tokio::select! {
-                () = tokio::time::sleep(jitter(wait, 0.1)) => {}
+                () = tokio::time::sleep(jitter(wait.mul_f64(0.95), 0.05)) => {}
                 () = self.renew.notified() => {}
             }
             let asked_at = Instant::now();

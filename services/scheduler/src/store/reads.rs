@@ -208,12 +208,14 @@ impl Store {
     /// Returns what finalizers need of the runs that they hold.
     pub(crate) async fn describe_claims(
         &self,
-        claims: &[(RunId, u32)],
+        claims: &[(RunId, u32, u32)],
     ) -> Result<Vec<v1::FinalizationClaim>, StoreError> {
-        let run_ids: Vec<Uuid> = claims.iter().map(|(run, _)| run.0).collect();
+        let run_ids: Vec<Uuid> = claims.iter().map(|(run, ..)| run.0).collect();
         let runs = self.pool.read().query(sql::RUNS_FIND_CLAIMED, &[&run_ids]).await?;
         let held = |row: &&Row| {
-            let key = (RunId(row.get("run_id")), unsigned(row.get("finalizer_epoch")));
+            let generation = unsigned(row.get("generation"));
+            let epoch = unsigned(row.get("finalizer_epoch"));
+            let key = (RunId(row.get("run_id")), generation, epoch);
             claims.contains(&key)
         };
         let runs: Vec<&Row> = runs.iter().filter(held).collect();
@@ -263,14 +265,17 @@ impl Store {
         Ok(rows.iter().map(|row| RunId(row.get("run_id"))).collect())
     }
 
-    /// Returns finalizations past their expiry, with the epoch seen.
+    /// Returns finalizations past their expiry, with the generation and epoch seen.
     pub(crate) async fn list_expired_finalizations(
         &self,
         limit: usize,
-    ) -> Result<Vec<(RunId, u32)>, StoreError> {
+    ) -> Result<Vec<(RunId, u32, u32)>, StoreError> {
         let params: [&(dyn gauntlet_pg::ToSql + Sync); 1] = [&count(limit)];
         let rows = self.pool.read().query(sql::RUNS_LIST_EXPIRED_FINALIZATIONS, &params).await?;
-        let key = |row: &Row| (RunId(row.get("run_id")), unsigned(row.get("finalizer_epoch")));
+        let key = |row: &Row| {
+            let generation = unsigned(row.get("generation"));
+            (RunId(row.get("run_id")), generation, unsigned(row.get("finalizer_epoch")))
+        };
         Ok(rows.iter().map(key).collect())
     }
 
