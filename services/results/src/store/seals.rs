@@ -37,7 +37,6 @@ impl Transaction for Seal<'_> {
     type Error = StoreError;
 
     async fn run(&self, tx: &Tx<'_>) -> Result<Option<Sealed>, StoreError> {
-        tx.query(sql::INGEST_LOCK_EXCLUSIVE, &[&lock_key(self.run_id)]).await?;
         let sealed = self.seal(tx).await?;
         let stored = match self.with {
             With::Verdict { finalizer_epoch, judge } => {
@@ -56,10 +55,15 @@ impl Transaction for Seal<'_> {
 }
 
 impl Seal<'_> {
-    /// A later statement than the lock: it sees every report that was waited for.
+    /// The attempts are read by a later statement than the lock: it sees every report that was waited for.
     async fn seal(&self, tx: &Tx<'_>) -> Result<Sealed, StoreError> {
         let generation = self.ending.generation;
-        let rows = tx.query(sql::ATTEMPTS_OUTCOMES, &[&self.run_id.0, &generation]).await?;
+        let [_, rows] = tx
+            .pipeline([
+                (sql::INGEST_LOCK_EXCLUSIVE, &[&lock_key(self.run_id)]),
+                (sql::ATTEMPTS_OUTCOMES, &[&self.run_id.0, &generation]),
+            ])
+            .await?;
         let attempts = attempts_of(&rows)?;
         let former = match generation {
             ..=1 => Vec::new(),

@@ -55,7 +55,7 @@ pub(super) async fn claim(
         claimers.iter().flat_map(|c| c.browsers.iter().cloned()).collect();
     let browsers: Vec<String> = browsers.into_iter().collect();
     let mut carried_tests = BTreeMap::new();
-    let mut assigned = Vec::new();
+    let (mut assigned, mut charged, mut costs) = (Vec::new(), Vec::new(), Vec::new());
     for lane in tx.query(sql::LANES_LOCK_NEXT, &[&browsers, &CLAIM_LANES_MAX]).await? {
         if claimers.iter().all(|c| c.free_slots == 0) {
             break;
@@ -68,8 +68,8 @@ pub(super) async fn claim(
         let taken = assign(&mut claimers, &mut carried_tests, &candidates);
         let tests: u32 = taken.iter().map(|(c, _)| c.test_count).sum();
         if tests > 0 {
-            let cost = f64::from(tests) * TEST_ESTIMATE_S;
-            tx.execute(sql::LANES_ADVANCE, &[&lane_id, &cost]).await?;
+            charged.push(lane_id);
+            costs.push(f64::from(tests) * TEST_ESTIMATE_S);
         }
         assigned.extend(taken);
     }
@@ -81,9 +81,12 @@ pub(super) async fn claim(
     let sessions: Vec<Uuid> = assigned.iter().map(|(_, session)| session.0).collect();
     let leases: Vec<Uuid> = assigned.iter().map(|_| fresh_lease_id().0).collect();
     let announced: Vec<bool> = assigned.iter().map(|(c, _)| announce(c.run_id)).collect();
-    let params: [&(dyn gauntlet_pg::ToSql + Sync); 5] =
-        [&runs, &indexes, &sessions, &leases, &announced];
-    let rows = tx.query(sql::SHARDS_GRANT, &params).await?;
+    let [_, rows] = tx
+        .pipeline([
+            (sql::LANES_ADVANCE, &[&charged, &costs]),
+            (sql::SHARDS_GRANT, &[&runs, &indexes, &sessions, &leases, &announced]),
+        ])
+        .await?;
     rows.iter().map(grant_of).collect()
 }
 

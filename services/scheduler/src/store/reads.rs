@@ -211,7 +211,13 @@ impl Store {
         claims: &[(RunId, u32, u32)],
     ) -> Result<Vec<v1::FinalizationClaim>, StoreError> {
         let run_ids: Vec<Uuid> = claims.iter().map(|(run, ..)| run.0).collect();
-        let runs = self.pool.read().query(sql::RUNS_FIND_CLAIMED, &[&run_ids]).await?;
+        // One after the other would be a round trip more between the last shard and the verdict.
+        let read = self.pool.read();
+        let of_runs: [&(dyn gauntlet_pg::ToSql + Sync); 1] = [&run_ids];
+        let (runs, shards) = tokio::try_join!(
+            read.query(sql::RUNS_FIND_CLAIMED, &of_runs),
+            read.query(sql::SHARDS_SUMMARIES, &of_runs),
+        )?;
         let held = |row: &&Row| {
             let generation = unsigned(row.get("generation"));
             let epoch = unsigned(row.get("finalizer_epoch"));
@@ -219,8 +225,6 @@ impl Store {
             claims.contains(&key)
         };
         let runs: Vec<&Row> = runs.iter().filter(held).collect();
-        let run_ids: Vec<Uuid> = runs.iter().map(|row| row.get("run_id")).collect();
-        let shards = self.pool.read().query(sql::SHARDS_SUMMARIES, &[&run_ids]).await?;
         let mut summaries: HashMap<Uuid, Vec<v1::ShardSummary>> = HashMap::new();
         for row in &shards {
             summaries.entry(row.get("run_id")).or_default().push(summary_of(row));
