@@ -220,6 +220,34 @@ async fn a_run_that_an_executor_waits_for_starts_in_the_transaction_that_admits_
     panic!("no admission granted");
 }
 
+/// Defect 8: one queue for everybody lets who came first be served to the end.
+#[tokio::test]
+async fn lanes_take_turns_however_many_runs_one_of_them_has() {
+    let mut mesh = Mesh::start().await;
+    let mut trigger = async |project: &str| {
+        let request = v1::ImportTestsRequest {
+            project: project.to_owned(),
+            recordings: vec![recording("test")],
+            draft: false,
+        };
+        mesh.scheduler.import_tests(request).await.unwrap();
+        let request = v1::TriggerRunRequest { project: project.to_owned(), ..Default::default() };
+        mesh.scheduler.trigger_run(request).await.unwrap().into_inner().run.unwrap().run_id
+    };
+    for _ in 0..8 {
+        trigger("heavy").await;
+    }
+    let light = trigger("light").await;
+    let mut executor = mesh.open_session(1).await;
+    let mut granted = Vec::new();
+    for _ in 0..3 {
+        let grant = executor.claim(5).await.remove(0);
+        executor.complete(&grant, v1::CompletionKind::Done).await;
+        granted.push(grant.run_id);
+    }
+    assert!(granted.contains(&light), "{light} is not among the first three: {granted:?}");
+}
+
 #[tokio::test]
 async fn a_run_says_why_it_waits() {
     let mut mesh = Mesh::start().await;
