@@ -1,6 +1,12 @@
 return (async (...all) => { const arguments_ = all;
 const [alternatives, want, offset] = arguments_;
-const frame = () => Promise.race([new Promise((done) => requestAnimationFrame(done)), new Promise((done) => setTimeout(done, 100))]);
+// Whether a frame was drawn. Between two frames nothing moves, so on a busy machine a timer alone would find everything at rest;
+// only a hidden page, which draws none, goes by time.
+const frame = () => new Promise((done) => {
+  if (document.hidden) { setTimeout(() => done(true), 50); return; }
+  requestAnimationFrame(() => done(true));
+  setTimeout(() => done(false), 1000);
+});
 const rect = (el) => [...el.getClientRects()].find((box) => box.width >= 1 && box.height >= 1) || el.getBoundingClientRect();
 const same = (a, b) => a.x === b.x && a.y === b.y && a.width === b.width && a.height === b.height;
 const deepest = (doc, x, y) => {
@@ -60,8 +66,10 @@ const check = async (el) => {
   const seen = () => at.x >= 0 && at.y >= 0 && at.x < innerWidth && at.y < innerHeight;
   if (window !== window.parent) el.scrollIntoViewIfNeeded(true);
   else if (!seen()) el.scrollIntoView({ block: 'center', inline: 'center', behavior: 'instant' });
+  // Both looks in a frame: between frames Chromium guesses the time of the next one, and an animation seems to stand still.
+  if (!await frame()) return { why: 'not drawn' };
   const before = rect(el);
-  await frame();
+  if (!await frame()) return { why: 'not drawn' };
   if (!el.isConnected) return { why: 'removed from the page' };
   if (!same(before, rect(el))) return { why: 'moving' };
   at = point(el);
