@@ -57,8 +57,7 @@ async fn a_run_past_its_deadline_is_stopped_and_one_without_a_deadline_is_not() 
     let limited = v1::RunOptions { run_timeout: Some(seconds(1)), ..Default::default() };
     let limited = mesh.trigger(1, limited).await.run_id;
     let free = mesh.trigger(1, v1::RunOptions::default()).await.run_id;
-    let age =
-        "UPDATE runs SET created_at = created_at - interval '30 days', started_at = created_at";
+    let age = "UPDATE runs SET created_at = created_at - interval '30 days', started_at = created_at - interval '30 days'";
     mesh.sql().await.batch_execute(age).await.unwrap();
     let runs = mesh.scheduler.clone();
     wait_until(Duration::from_secs(10), "the stop", async || {
