@@ -1,6 +1,7 @@
 //! Checks at the edge: a malformed field is named by its dotted path, and all of them are reported at once.
 
 use jiff::Timestamp;
+use std::fmt::Write as _;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -71,6 +72,27 @@ pub fn uuid(field: &str, text: &str) -> Result<Uuid, FieldViolation> {
 /// Returns how many items a page holds.
 ///
 /// # Errors
+/// Returns bytes as lower-case hex, the form in which hashes travel.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Returns the bytes of hex, or none.
+#[must_use]
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|d| u8::try_from(d).ok());
+    let pairs = text.as_bytes().chunks_exact(2);
+    if !pairs.remainder().is_empty() {
+        return None;
+    }
+    pairs.map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
+}
+
 /// A violation when `page_size` is negative.
 pub fn page_size(page_size: i32) -> Result<usize, FieldViolation> {
     match usize::try_from(page_size) {

@@ -4,6 +4,7 @@
 //! is made once per schema on a server: under an advisory lock, and marked as a template only when
 //! its migrations are through, so that a crash midway leaves one that is made again.
 
+use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::thread;
 use std::time::Duration;
@@ -13,11 +14,28 @@ use tokio_postgres::Client;
 
 use crate::client::{connected, with_database};
 use crate::store::{TestStore, random_id};
+use crate::target::workspace_dir;
 
 /// How long the drop of a database may hold up the end of a test.
 const DROP_LIMIT: Duration = Duration::from_secs(10);
 /// Postgres cuts longer names off.
 const LABEL_CHARS_MAX: usize = 24;
+
+/// Returns the text of all migrations of the named services, in order.
+///
+/// # Panics
+/// When a service has none.
+#[must_use]
+pub fn migrations_of(services: &[&str]) -> String {
+    let text_of = |service: &&str| {
+        let folder = workspace_dir().join("services").join(service).join("migrations");
+        let entries = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+        let mut files: Vec<_> = entries.map(|entry| entry.expect("a migration").path()).collect();
+        files.sort();
+        files.iter().map(|file| fs::read_to_string(file).expect("a migration")).collect::<String>()
+    };
+    services.iter().map(text_of).collect()
+}
 
 /// An empty, migrated database that is dropped with this value.
 #[derive(Debug)]
@@ -30,7 +48,7 @@ pub struct TestDatabase {
 impl TestDatabase {
     /// Creates a database on the shared server.
     ///
-    /// `schema` is any text that changes when the migrations do, best their SQL; `migrate` gets the URL
+    /// `schema` is any text that changes when the migrations do, best [`migrations_of`]; `migrate` gets the URL
     /// of an empty database, and runs only if no template of that schema exists.
     ///
     /// # Panics

@@ -39,7 +39,7 @@ mod target;
 mod wait;
 mod webhook;
 
-pub use database::TestDatabase;
+pub use database::{TestDatabase, migrations_of};
 pub use feed::FakeEventFeed;
 pub use gauntlet::GauntletProcess;
 pub use gauntlet_embedded::{EmbeddedConfig, EmbeddedStore, Pid, free_port};

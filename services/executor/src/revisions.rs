@@ -8,12 +8,12 @@ use crate::{
     peer::{Failed, Patience},
 };
 use gauntlet_core::flow::Flow;
+use gauntlet_proto::edge;
 use gauntlet_proto::v1::{self, scheduler_service_client::SchedulerServiceClient};
 use gauntlet_rpc::Peer;
 use sha2::{Digest as _, Sha256};
 use std::{
     collections::{HashMap, VecDeque},
-    fmt::Write as _,
     sync::{Arc, Mutex, PoisonError},
 };
 use tonic::Code;
@@ -121,10 +121,7 @@ async fn fetch(
 
 /// Returns the SHA-256 of `bytes` in lower-case hex.
 pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    edge::hex(&Sha256::digest(bytes))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use gauntlet_pg::{PgConfig, Pool};
 use gauntlet_proto::v1;
 use gauntlet_rpc::{Peer, limited};
 use gauntlet_runtime::{Lifecycle, ids};
-use gauntlet_testkit::{FakeEventFeed, TestDatabase, wait_until};
+use gauntlet_testkit::{FakeEventFeed, TestDatabase, migrations_of, wait_until};
 use std::time::Duration;
 use v1::notifier_service_client::NotifierServiceClient;
 
@@ -32,11 +32,8 @@ impl World {
     async fn start() -> Self {
         // A process that is not the gauntlet program has no default yet; a second install is refused and harmless.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let schema = concat!(
-            include_str!("../migrations/0001_deliveries.sql"),
-            include_str!("../migrations/0002_traces.sql")
-        );
-        let database = TestDatabase::create("notifier", schema, async |url: String| {
+        let schema = migrations_of(&["notifier"]);
+        let database = TestDatabase::create("notifier", &schema, async |url: String| {
             crate::migrate(&url).await.map(|_| ()).map_err(anyhow::Error::from)
         })
         .await;

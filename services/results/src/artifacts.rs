@@ -118,7 +118,7 @@ mod tests {
 
     async fn begin(artifacts: &Artifacts) -> (Writing, Vec<u8>, String) {
         let hash = Sha256::digest(b"content").to_vec();
-        let hex = crate::grpc::wire::hex(&hash);
+        let hex = gauntlet_proto::edge::hex(&hash);
         let mut writing = artifacts.write(&hex, "one.part").await.unwrap();
         writing.append(b"content").await.unwrap();
         (writing, hash, hex)

@@ -12,7 +12,7 @@ use gauntlet_pg::{PgConfig, Pool, prepare_all};
 use gauntlet_proto::v1;
 use gauntlet_rpc::Peer;
 use gauntlet_runtime::{Lifecycle, ids};
-use gauntlet_testkit::{FakeEventFeed, TestDatabase, wait_until};
+use gauntlet_testkit::{FakeEventFeed, TestDatabase, migrations_of, wait_until};
 use prost::Message as _;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -37,14 +37,8 @@ impl World {
     }
 
     async fn with_lock_timeout(lock_timeout: Duration) -> Self {
-        let schema = concat!(
-            include_str!("../migrations/0001_attempts.sql"),
-            include_str!("../migrations/0002_artifact_budgets.sql"),
-            include_str!("../migrations/0003_generations.sql"),
-            include_str!("../migrations/0004_audit.sql"),
-            include_str!("../migrations/0005_partitions.sql")
-        );
-        let database = TestDatabase::create("results", schema, async |url: String| {
+        let schema = migrations_of(&["results"]);
+        let database = TestDatabase::create("results", &schema, async |url: String| {
             crate::migrate(&url).await.map(|_| ()).map_err(anyhow::Error::from)
         })
         .await;

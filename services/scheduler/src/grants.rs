@@ -4,6 +4,7 @@ use crate::store::StoreError;
 use crate::store::rows::{epoch_column, ordinals, signed, unsigned};
 use gauntlet_core::{LeaseEpoch, RunId, SessionId};
 use gauntlet_pg::Row;
+use gauntlet_proto::edge::hex;
 use gauntlet_proto::v1;
 use prost::Message as _;
 use uuid::Uuid;
@@ -61,24 +62,4 @@ fn planned_tests(row: &Row, shard_index: u32) -> Vec<v1::PlannedTest> {
             shard_index: signed(shard_index),
         })
         .collect()
-}
-
-/// Returns bytes as lower-case hex.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-/// Returns the bytes of lower-case hex, or none.
-pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|d| u8::try_from(d).ok());
-    let pairs = text.as_bytes().chunks_exact(2);
-    if !pairs.remainder().is_empty() {
-        return None;
-    }
-    pairs.map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
 }

@@ -89,7 +89,6 @@ impl Ends {
 pub(crate) async fn generate(
     world: Arc<World>,
     seed: u64,
-    retries: bool,
     enough: Arc<dyn Enough>,
     progress: Arc<Progress>,
 ) -> anyhow::Result<Vec<RunRecord>> {
@@ -104,9 +103,6 @@ pub(crate) async fn generate(
             let mut plan = RunPlan::of(seed, next);
             if world.browsers {
                 plan = plan.or_browsers(seed);
-            }
-            if !retries {
-                plan.again.clear();
             }
             next += 1;
             progress.begun.store(next, Ordering::Relaxed);

@@ -92,9 +92,6 @@ struct Settings {
     /// Executors with real browsers, 0 or 1.
     #[arg(long, default_value_t = 1)]
     browsers: u32,
-    /// Leaves partial retries out.
-    #[arg(long, env = "GAUNTLET_CHAOS_WITHOUT_RETRIES")]
-    without_retries: bool,
     /// Prints every fault.
     #[arg(long)]
     verbose: bool,
@@ -157,7 +154,6 @@ async fn chaos(settings: Settings) -> anyhow::Result<Scorecard> {
     let load = load::generate(
         Arc::clone(&world),
         settings.seed,
-        !settings.without_retries,
         Arc::clone(&limits) as Arc<dyn Enough>,
         Arc::clone(&progress),
     );

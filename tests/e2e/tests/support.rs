@@ -3,7 +3,9 @@
 use axum::Router;
 use axum::response::Html;
 use axum::routing::get;
-use gauntlet_testkit::{GauntletProcess, TestDatabase, TestStore, free_port, wait_until};
+use gauntlet_testkit::{
+    GauntletProcess, TestDatabase, TestStore, free_port, migrations_of, wait_until,
+};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -35,19 +37,7 @@ impl Mesh {
     /// Starts all services but no executor; each of them, and every executor, gets these flags too.
     pub(crate) async fn start_with(flags: &[&str]) -> Self {
         let store = TestStore::shared().await;
-        let schema = [
-            include_str!("../../../services/scheduler/migrations/0001_runs.sql"),
-            include_str!("../../../services/scheduler/migrations/0002_generations.sql"),
-            include_str!("../../../services/results/migrations/0001_attempts.sql"),
-            include_str!("../../../services/scheduler/migrations/0003_audit.sql"),
-            include_str!("../../../services/results/migrations/0002_artifact_budgets.sql"),
-            include_str!("../../../services/results/migrations/0003_generations.sql"),
-            include_str!("../../../services/results/migrations/0004_audit.sql"),
-            include_str!("../../../services/results/migrations/0005_partitions.sql"),
-            include_str!("../../../services/notifier/migrations/0001_deliveries.sql"),
-            include_str!("../../../services/notifier/migrations/0002_traces.sql"),
-        ]
-        .concat();
+        let schema = migrations_of(&["scheduler", "results", "notifier"]);
         let database = TestDatabase::create("e2e", &schema, async |url: String| {
             let mut migrate = GauntletProcess::spawn(["migrate", "--pg-url", &url]);
             let status = migrate.wait(PATIENCE).await;

@@ -7,7 +7,7 @@ use gauntlet_pg::{PgConfig, Pool};
 use gauntlet_results::interleave::Transactions as Results;
 use gauntlet_runtime::ids;
 use gauntlet_scheduler::interleave::Transactions as Scheduler;
-use gauntlet_testkit::TestDatabase;
+use gauntlet_testkit::{TestDatabase, migrations_of};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
@@ -63,15 +63,8 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn start() -> Self {
-        let schema = concat!(
-            include_str!("../../../services/scheduler/migrations/0001_runs.sql"),
-            include_str!("../../../services/scheduler/migrations/0003_audit.sql"),
-            include_str!("../../../services/results/migrations/0001_attempts.sql"),
-            include_str!("../../../services/results/migrations/0003_generations.sql"),
-            include_str!("../../../services/results/migrations/0004_audit.sql"),
-            include_str!("../../../services/results/migrations/0005_partitions.sql"),
-        );
-        let database = TestDatabase::create("interleave", schema, async |url: String| {
+        let schema = migrations_of(&["scheduler", "results"]);
+        let database = TestDatabase::create("interleave", &schema, async |url: String| {
             gauntlet_scheduler::migrate(&url).await?;
             gauntlet_results::migrate(&url).await?;
             Ok(())

@@ -11,7 +11,7 @@ use gauntlet_proto::v1::{
 };
 use gauntlet_rpc::Peer;
 use gauntlet_runtime::Lifecycle;
-use gauntlet_testkit::TestDatabase;
+use gauntlet_testkit::{TestDatabase, migrations_of};
 use std::time::Duration;
 use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
@@ -34,12 +34,8 @@ impl Drop for Mesh {
 
 impl Mesh {
     pub(crate) async fn start() -> Self {
-        let schema = concat!(
-            include_str!("../../../services/scheduler/migrations/0001_runs.sql"),
-            include_str!("../../../services/scheduler/migrations/0002_generations.sql"),
-            include_str!("../../../services/scheduler/migrations/0003_audit.sql"),
-        );
-        let database = TestDatabase::create("mesh", schema, async |url: String| {
+        let schema = migrations_of(&["scheduler"]);
+        let database = TestDatabase::create("mesh", &schema, async |url: String| {
             gauntlet_scheduler::migrate(&url).await.map(|_| ()).map_err(anyhow::Error::from)
         })
         .await;

@@ -5,7 +5,7 @@
 use super::Report;
 use crate::client::Mesh;
 use crate::output;
-use gauntlet_proto::v1;
+use gauntlet_proto::{edge, v1};
 use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
 
@@ -45,17 +45,13 @@ async fn save_one(mesh: &Mesh, hash: &str, path: &PathBuf) -> Result<(), String>
             return Err(format!("it has more than {SCREENSHOT_BYTES_MAX} bytes"));
         }
     }
-    if hex(&Sha256::digest(&content)) != hash {
+    if edge::hex(&Sha256::digest(&content)) != hash {
         return Err("its content does not match its hash".to_owned());
     }
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(|error| error.to_string())?;
     }
     std::fs::write(path, content).map_err(|error| error.to_string())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Returns the name as a part of a file name.

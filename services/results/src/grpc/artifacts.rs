@@ -5,7 +5,7 @@ use super::{ingest, wire};
 use crate::artifacts::{Artifacts, Writing};
 use crate::store::Store;
 use gauntlet_core::limits::{ARTIFACT_BYTES_MAX, RUN_ARTIFACT_BYTES_MAX};
-use gauntlet_proto::{FieldViolation, v1};
+use gauntlet_proto::{FieldViolation, edge, v1};
 use gauntlet_rpc::{invalid_fields, status};
 use gauntlet_runtime::ids;
 use tokio::io::AsyncReadExt as _;
@@ -49,7 +49,7 @@ pub(super) async fn upload(
         return Ok(v1::UploadArtifactResponse { already_stored: true });
     }
     let folder = |error| status(&CallError::Folder(error));
-    let hex = wire::hex(&hash);
+    let hex = edge::hex(&hash);
     let unique = format!("{hex}-{}.part", ids::v4());
     let writing = artifacts.write(&hex, &unique).await.map_err(folder)?;
     let writing = receive(writing, &mut parts, size).await?;

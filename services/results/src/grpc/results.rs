@@ -72,7 +72,7 @@ impl ResultsService for Handlers {
         let found = self.store.find_artifact(&hash).await;
         found.map_err(|e| status(&CallError::Store(e)))?.ok_or_else(missing)?;
         let (pieces, stream) = mpsc::channel(BUFFERED_MAX);
-        let send = artifacts::send(self.artifacts.clone(), wire::hex(&hash), pieces);
+        let send = artifacts::send(self.artifacts.clone(), edge::hex(&hash), pieces);
         self.lifecycle.spawn("read_artifact", send);
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
     }

@@ -1,7 +1,7 @@
 //! Between the domain's words and the contract's.
 
 use gauntlet_core::verdict::{Counts, TestOutcome};
-use gauntlet_proto::v1;
+use gauntlet_proto::{edge, v1};
 
 /// Returns counts as the contract shows them.
 pub(crate) fn counts(counts: &Counts) -> v1::OutcomeCounts {
@@ -30,22 +30,7 @@ pub(crate) fn outcome(outcome: TestOutcome) -> v1::TestOutcome {
     }
 }
 
-/// Returns bytes as lower-case hex.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 /// Returns the bytes of a SHA-256 in hex, or none.
 pub(crate) fn sha256(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|d| u8::try_from(d).ok());
-    let pairs = text.as_bytes().chunks_exact(2);
-    if text.len() != 64 {
-        return None;
-    }
-    pairs.map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
+    edge::unhex(text).filter(|hash| hash.len() == 32)
 }

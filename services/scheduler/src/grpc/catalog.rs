@@ -4,7 +4,6 @@ use super::Handlers;
 use super::convert::{self, page_key, page_token};
 use super::error::CallError;
 use super::requests::{check_tags, check_url, check_variables, name, project};
-use crate::grants::unhex;
 use crate::store::catalog::{CheckedRecording, EnvironmentRow};
 use gauntlet_core::TestId;
 use gauntlet_proto::edge::{self, Violations};
@@ -108,7 +107,7 @@ pub(crate) async fn get_test_revision(
     request: v1::GetTestRevisionRequest,
 ) -> Result<v1::GetTestRevisionResponse, Status> {
     let missing = || status(&CallError::NoSuchRevision(request.revision_hash.clone()));
-    let hash = unhex(&request.revision_hash).ok_or_else(missing)?;
+    let hash = edge::unhex(&request.revision_hash).ok_or_else(missing)?;
     let found = h.store.find_revision(&hash).await;
     let found = found.map_err(|error| status(&CallError::Store(error)))?;
     let (content, file) = found.ok_or_else(missing)?;

@@ -2,7 +2,6 @@
 
 use super::error::CallError;
 use crate::events::wire_state;
-use crate::grants::hex;
 use crate::store::catalog::TestRow;
 use crate::store::reads::RunView;
 use base64::Engine as _;
@@ -120,7 +119,7 @@ pub(crate) fn test(row: TestRow) -> v1::Test {
         file: row.file,
         tags: row.tags,
         review_state: review_state.into(),
-        revision_hash: hex(&row.hash),
+        revision_hash: edge::hex(&row.hash),
         step_count: row.step_count,
         create_time: Some(edge::timestamp(row.created_at)),
         update_time: Some(edge::timestamp(row.updated_at)),

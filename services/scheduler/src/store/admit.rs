@@ -190,7 +190,7 @@ struct Bytea<'a>(&'a [u8]);
 
 impl std::fmt::Display for Bytea<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "\"\\\\x{}\"", crate::grants::hex(self.0))
+        write!(f, "\"\\\\x{}\"", gauntlet_proto::edge::hex(self.0))
     }
 }
 

@@ -3,7 +3,6 @@
 use super::rows::{epoch, signed, unsigned};
 use super::{Store, StoreError, sql};
 use crate::events::wire_stop_reason;
-use crate::grants::hex;
 use gauntlet_core::limits::LEASE_TTL;
 use gauntlet_core::protocol::{RunState, StopReason};
 use gauntlet_core::{LeaseEpoch, ReplicaId, RunId};
@@ -160,7 +159,7 @@ impl Store {
         let planned = rows.iter().map(|row| v1::PlannedTest {
             ordinal: row.get("ordinal"),
             test_id: row.get::<_, Uuid>("test_id").to_string(),
-            revision_hash: hex(row.get("revision_hash")),
+            revision_hash: edge::hex(row.get("revision_hash")),
             name: row.get("name"),
             file: row.get("file"),
             shard_index: row.get("shard_index"),

@@ -96,15 +96,12 @@ statements! {
 #[cfg(test)]
 mod tests {
     use gauntlet_pg::{PgConfig, Pool, prepare_all};
-    use gauntlet_testkit::TestDatabase;
+    use gauntlet_testkit::{TestDatabase, migrations_of};
 
     #[tokio::test]
     async fn every_statement_fits_the_schema() {
-        let schema = concat!(
-            include_str!("../../migrations/0001_runs.sql"),
-            include_str!("../../migrations/0003_audit.sql")
-        );
-        let database = TestDatabase::create("scheduler", schema, async |url: String| {
+        let schema = migrations_of(&["scheduler"]);
+        let database = TestDatabase::create("scheduler", &schema, async |url: String| {
             crate::migrate(&url).await.map(|_| ()).map_err(anyhow::Error::from)
         })
         .await;
