@@ -8,15 +8,19 @@ use gauntlet_proto::FieldViolation;
 use gauntlet_proto::v1::{self, event_feed_service_client::EventFeedServiceClient};
 use gauntlet_rpc::{Peer, Reason, limited, reason_of};
 use gauntlet_runtime::{Backoff, Lifecycle, error_chain};
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::error::Error;
 use std::time::Duration;
+use tokio::time::Instant;
 use tonic::Status;
 
 /// A stream that says nothing for this long is opened again: the scheduler says something in half of it.
 pub const SILENCE_MAX: Duration = STREAM_SILENCE_MAX.saturating_mul(2);
 const REOPEN_FIRST: Duration = Duration::from_millis(100);
 const REOPEN_MAX: Duration = Duration::from_secs(5);
+/// How long a cursor stays behind events that need nothing. A crash meanwhile has them looked at again.
+const LAG_MAX: Duration = Duration::from_secs(1);
 
 /// What a service does with the feed; its store implements it. Each of these can be repeated.
 pub trait Subscriber: Send + Sync + 'static {
@@ -29,10 +33,13 @@ pub trait Subscriber: Send + Sync + 'static {
     /// Forgets every cursor: the feed was restored, and its events come again from the start.
     fn reset_cursors(&self) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Moves the cursor past an event that needs nothing.
+    /// Moves a lane's cursor past events that need nothing.
     fn advance(&self, cursor: Cursor) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Acts on the end of a run and moves the cursor: both or neither. The event may come again.
+    /// Returns whether the end of a run needs anything.
+    fn needs(&self, ended: &Ended) -> bool;
+
+    /// Acts on the end of a run that needs it and moves the cursor: both or neither. The event may come again.
     fn act(
         &self,
         ended: &Ended,
@@ -60,6 +67,9 @@ pub struct Follower<S> {
     lifecycle: Lifecycle,
     silence_max: Duration,
     skipped_count: u64,
+    /// Cursors to move, one a lane, and when the oldest of them must be.
+    passed: BTreeMap<i32, Cursor>,
+    move_at: Instant,
 }
 
 impl<S: Subscriber> Follower<S> {
@@ -71,6 +81,8 @@ impl<S: Subscriber> Follower<S> {
             lifecycle: lifecycle.clone(),
             silence_max: SILENCE_MAX,
             skipped_count: 0,
+            passed: BTreeMap::new(),
+            move_at: Instant::now(),
         }
     }
 
@@ -104,8 +116,16 @@ impl<S: Subscriber> Follower<S> {
         let cursors = self.subscriber.list_cursors().await.map_err(FollowError::Store)?;
         let opened = self.scheduler.watch_events(request(&cursors));
         let mut messages = unless_silent(silence_max, opened).await?.into_inner();
+        // What was passed on the stream before comes again.
+        self.passed.clear();
         loop {
-            let message = unless_silent(silence_max, messages.message()).await?;
+            let message = tokio::select! {
+                message = unless_silent(silence_max, messages.message()) => message?,
+                () = tokio::time::sleep_until(self.move_at), if !self.passed.is_empty() => {
+                    self.move_cursors().await?;
+                    continue;
+                }
+            };
             self.take(message.ok_or(FollowError::Ended)?).await?;
             // Not sooner: a store that fails at every event is not to be asked ten times a second.
             backoff.reset();
@@ -132,15 +152,29 @@ impl<S: Subscriber> Follower<S> {
             }
         };
         let missing = || FieldViolation::new("event", "must be set");
-        let taken = match event.ok_or_else(missing).and_then(Ended::parse) {
-            Ok(Some(ended)) => self.subscriber.act(&ended, cursor).await,
-            Ok(None) => self.subscriber.advance(cursor).await,
-            Err(violation) => {
-                self.note_skipped(&violation, &run_id);
-                self.subscriber.advance(cursor).await
+        match event.ok_or_else(missing).and_then(Ended::parse) {
+            Ok(Some(ended)) if self.subscriber.needs(&ended) => {
+                self.subscriber.act(&ended, cursor).await.map_err(FollowError::Store)?;
+                // It moved further than what was passed before.
+                self.passed.remove(&cursor.lane);
+                return Ok(());
             }
-        };
-        taken.map_err(FollowError::Store)
+            Ok(_) => {}
+            Err(violation) => self.note_skipped(&violation, &run_id),
+        }
+        if self.passed.is_empty() {
+            self.move_at = Instant::now() + LAG_MAX;
+        }
+        self.passed.insert(cursor.lane, cursor);
+        Ok(())
+    }
+
+    async fn move_cursors(&mut self) -> Result<(), FollowError<S::Error>> {
+        while let Some(cursor) = self.passed.first_entry() {
+            self.subscriber.advance(*cursor.get()).await.map_err(FollowError::Store)?;
+            cursor.remove();
+        }
+        Ok(())
     }
 
     fn note_skipped(&mut self, violation: &FieldViolation, run_id: &str) {

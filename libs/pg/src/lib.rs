@@ -27,6 +27,7 @@
 //!   `check(expected_version).await`, `status()`, `close()`.
 //! * [`Single`] and [`Tx`]: `query`, `query_one`, `query_opt` (and on `Tx`: `execute`, `batch`), all taking
 //!   `impl Into<Statement>`: a [`Statement`], a reference to one, or a `&'static str`.
+//! * [`Tx::begin_with`], [`Tx::pipeline`], [`Tx::commit_with`]: many statements in one round trip; [`Flight`] holds the last.
 //! * [`Transaction`]: what one transaction does, re-runnable. [`sql!`], [`prepare_all`]: SQL files and their proof.
 //! * [`migrations!`], [`migrate`], [`latest_version`], [`SchemaError`]: the schema and its version.
 //! * [`PgError`], [`Retry`]: what went wrong and whether to try again.
@@ -38,6 +39,7 @@
 
 mod args;
 mod error;
+mod flight;
 mod lease;
 mod migrate;
 mod pool;
@@ -49,6 +51,7 @@ mod tx;
 
 pub use args::{ConfigError, PgArgs, PgConfig};
 pub use error::{PgError, Retry};
+pub use flight::{Flight, Param};
 pub use migrate::{SchemaError, latest_version, migrate, runner};
 pub use pool::{Pool, PoolStatus};
 pub use refinery::Runner;

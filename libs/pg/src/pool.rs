@@ -209,29 +209,21 @@ async fn run_once<C: Transaction>(
     command: &C,
     committing: &AtomicBool,
 ) -> Attempt<C> {
-    let tx = match lease.client().transaction().await {
-        Ok(tx) => Tx::new(tx),
-        Err(error) => {
-            return ended::<C>(Flaw::of(&error), PgError::of_statement(C::LABEL, error).into());
-        }
-    };
-    match (command.run(&tx).await, tx.flaw()) {
-        (Ok(output), Flaw::None) => {
-            #[cfg(feature = "step")]
-            crate::step::before(crate::step::COMMIT).await;
-            committing.store(true, Ordering::SeqCst);
-            match tx.into_inner().commit().await {
-                Ok(()) => Attempt::Done(Ok(output)),
-                Err(error) => commit_failed::<C>(error),
-            }
-        }
-        // The server answers COMMIT of a failed transaction with a silent ROLLBACK: never report that as done.
-        (Ok(_), flaw) => {
-            roll_back(tx).await;
-            ended::<C>(flaw, swallowed(C::LABEL, flaw).into())
-        }
-        (Err(error), flaw) => {
-            roll_back(tx).await;
+    let mut tx = Tx::new(lease.client(), committing);
+    let ran = command.run(&tx).await;
+    let flaw = tx.flaw();
+    // The server answers COMMIT of a failed transaction with a silent ROLLBACK: never report that as done.
+    match (ran, flaw, tx.take_committed()) {
+        // Its last statements may tell that they were refused or lost; only this tells that nothing is certain.
+        (_, _, Some(Err(error))) => commit_failed::<C>(error),
+        (ran, Flaw::None, Some(Ok(()))) => Attempt::Done(ran),
+        (Ok(output), Flaw::None, None) => match tx.send_commit().await {
+            Ok(()) => Attempt::Done(Ok(output)),
+            Err(error) => commit_failed::<C>(error),
+        },
+        (ran, flaw, _) => {
+            tx.roll_back().await;
+            let error = ran.err().unwrap_or_else(|| swallowed(C::LABEL, flaw).into());
             ended::<C>(flaw, error)
         }
     }
@@ -245,13 +237,6 @@ fn swallowed(doing: &'static str, flaw: Flaw) -> PgError {
             doing,
             source: Some("a failed statement was ignored inside the transaction".into()),
         },
-    }
-}
-
-/// A failed rollback means a lost connection, and that rolls back too.
-async fn roll_back(tx: Tx<'_>) {
-    if let Err(error) = tx.into_inner().rollback().await {
-        tracing::debug!(%error, "rollback failed, the connection is lost");
     }
 }
 

@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "clippy knows test functions, not the helpers beside them")]
 
 use gauntlet_pg::{
-    PgConfig, PgError, Pool, SchemaError, Statement, Transaction, Tx, latest_version, migrate,
-    prepare_all, runner,
+    Flight, PgConfig, PgError, Pool, SchemaError, Statement, Transaction, Tx, latest_version,
+    migrate, params, prepare_all, runner,
 };
 use gauntlet_testkit::TestDatabase;
 use std::{
@@ -210,6 +210,51 @@ async fn pipelined_statements_run_in_their_order_also_when_only_some_were_prepar
     let refused = store.pool.transact(&Pipelined).await.unwrap_err();
     assert!(matches!(refused, PgError::UniqueViolation { .. }), "the first refusal: {refused:?}");
     assert_eq!(count(&store.pool).await, 2, "and nothing of the rest");
+}
+
+/// Locks with its BEGIN, and commits with its last statements.
+struct Flights {
+    /// The ids to insert, the last two in the flight of the COMMIT.
+    ids: [i32; 3],
+    /// Whether the connection is lost there.
+    dies: bool,
+}
+
+impl Transaction for Flights {
+    const LABEL: &'static str = "flights";
+    type Output = i64;
+    type Error = PgError;
+
+    async fn run(&self, tx: &Tx<'_>) -> Result<i64, PgError> {
+        let lock: Statement = "SELECT 1 AS one FROM items ORDER BY id FOR UPDATE".into();
+        let [.., before] = tx.begin_with([(lock, &[]), (COUNT.into(), &[])]).await?;
+        let [first, second, third] = self.ids;
+        tx.execute(INSERT, &[&first, &1_i32]).await?;
+        let mut flight = Flight::default();
+        flight.add(INSERT, params![second, 1_i32]);
+        if self.dies {
+            flight.add("SELECT pg_terminate_backend(pg_backend_pid())".into(), params![]);
+        }
+        flight.add(INSERT, params![third, 1_i32]);
+        tx.commit_with(&flight).await?;
+        Ok(before[0].get(0))
+    }
+}
+
+#[tokio::test]
+async fn what_goes_with_begin_and_commit_is_one_transaction_or_nothing() {
+    let store = store("flights", |config| config.pool_size_max = 1).await;
+    let flights = |ids, dies| Flights { ids, dies };
+    assert_eq!(store.pool.transact(&flights([1, 2, 3], false)).await.unwrap(), 0);
+    assert_eq!(store.pool.transact(&flights([4, 5, 6], false)).await.unwrap(), 3);
+    let refused = store.pool.transact(&flights([7, 6, 8], false)).await.unwrap_err();
+    assert!(matches!(refused, PgError::UniqueViolation { .. }), "{refused:?}");
+    assert_eq!(count(&store.pool).await, 6, "a refused statement lets nothing be committed");
+    let lost = store.pool.transact(&flights([7, 8, 9], true)).await.unwrap_err();
+    assert!(matches!(lost, PgError::OutcomeUnknown { .. }), "COMMIT was sent: {lost:?}");
+    assert_eq!(store.pool.transact(&flights([7, 8, 9], false)).await.unwrap(), 6);
+    let idle = store.pool.read().query_one(IN_TRANSACTION, &[]).await.unwrap();
+    assert_eq!(idle.get::<_, i64>(0), 0);
 }
 
 #[tokio::test]

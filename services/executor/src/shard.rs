@@ -129,7 +129,8 @@ async fn work(
     }
 }
 
-/// Raises the fence at results, for as long as the lease lives and the work goes on.
+/// Raises the fence at results, for as long as the lease lives and the work goes on. The first report of a fresh shard raises
+/// it as well, and nothing is known about its tests; but only this tells results at how many failures the run stops.
 async fn open(
     executor: &Executor,
     lease: &Lease,
@@ -137,6 +138,9 @@ async fn open(
 ) -> Result<v1::OpenShardResponse, ShardEnd> {
     let ordinals = grant.tests.iter().map(|test| test.ordinal).collect();
     let stop_after_failures = grant.options.as_ref().map_or(0, |o| o.stop_after_failures);
+    if grant.fresh && stop_after_failures == 0 {
+        return Ok(v1::OpenShardResponse::default());
+    }
     let shard = Some(lease.shard());
     let request = v1::OpenShardRequest { shard, ordinals, stop_after_failures };
     let mut patience = Patience::new();

@@ -28,6 +28,22 @@ async fn b6_tests_with_a_final_result_are_not_run_again() {
 }
 
 #[tokio::test]
+async fn only_a_fresh_shard_whose_run_does_not_stop_at_failures_is_not_opened() {
+    for (fresh, stop_after_failures, opened) in [(true, 0, 0), (true, 2, 1), (false, 0, 1)] {
+        let stage = Stage::start(|mesh| {
+            let options = v1::RunOptions { stop_after_failures, ..Default::default() };
+            let grant = mesh.grant(0, &["pass.a"]);
+            let grant = v1::ShardGrant { fresh, options: Some(options), ..grant };
+            mesh.set(|s| s.claimable.push_back(grant));
+        })
+        .await;
+        stage.mesh.until("it is completed", |s| !s.completions.is_empty()).await;
+        assert_eq!((stage.mesh.set(|s| s.opened), told(&stage).len()), (opened, 1));
+        assert_eq!(stage.stop().await, Exit::Clean);
+    }
+}
+
+#[tokio::test]
 async fn b6_a_shard_without_anything_left_completes_without_a_browser() {
     let stage = Stage::start(|mesh| {
         let grant = mesh.grant(0, &["pass.a"]);

@@ -25,6 +25,10 @@ impl Subscriber for Store {
         self.take_event(cursor, None).await
     }
 
+    fn needs(&self, ended: &Ended) -> bool {
+        !ended.terminal.callback_url.is_empty()
+    }
+
     async fn act(&self, ended: &Ended, cursor: Cursor) -> Result<(), PgError> {
         self.take_event(cursor, delivery(ended).as_ref()).await
     }

@@ -23,11 +23,12 @@ impl Subscriber for Store {
         self.advance(cursor).await
     }
 
-    async fn act(&self, ended: &Ended, cursor: Cursor) -> Result<(), StoreError> {
+    fn needs(&self, ended: &Ended) -> bool {
         // Whoever computed the verdict has sealed.
-        if ended.terminal.verdict.is_some() {
-            return self.advance(cursor).await;
-        }
+        ended.terminal.verdict.is_none()
+    }
+
+    async fn act(&self, ended: &Ended, cursor: Cursor) -> Result<(), StoreError> {
         let rest = match ended.state {
             RunState::Aborted => Rest::Aborted,
             _ => Rest::Ended { errored: BTreeSet::new(), stopped: None },

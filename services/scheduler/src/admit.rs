@@ -108,15 +108,19 @@ pub(crate) async fn admit(
     request: NewRunRequest,
 ) -> Result<RunId, AdmitError> {
     let idempotency = request.request_id.map(|id| (id, payload_hash(&request)));
-    if let Some((id, hash)) = &idempotency {
-        // A repeat is answered before the world is looked at again: it may have changed since.
-        let earlier = store.find_request(*id, hash).await.map_err(AdmitError::Store)?;
-        if let Some(earlier) = earlier {
-            return admitted(earlier, None);
+    let earlier = async {
+        match &idempotency {
+            Some((id, hash)) => store.find_request(*id, hash).await.map_err(AdmitError::Store),
+            None => Ok(None),
         }
+    };
+    let (earlier, tests, options) =
+        tokio::join!(earlier, select(store, &request), resolve(store, &request));
+    // A repeat is answered whatever the world has become since.
+    if let Some(earlier) = earlier? {
+        return admitted(earlier, None);
     }
-    let tests = select(store, &request).await?;
-    let options = resolve(store, &request).await?;
+    let (tests, options) = (tests?, options?);
     let run = Arc::new(plan(request, options, tests, idempotency));
     let outcome = dispatcher.admit(run.clone()).await.map_err(AdmitError::Commit)?;
     admitted(outcome, Some(run.run_id))

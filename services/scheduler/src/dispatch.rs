@@ -1,7 +1,7 @@
 //! The dispatcher: one task turns planned runs into rows and serves every parked poll of this process.
 //!
 //! It wakes when a run or a poll arrives or work is announced, and once a second while polls are parked (back-off that ran
-//! out, other schedulers' admissions). While one transaction flushes, the next gathers. A crash loses replies only: triggers
+//! out, other schedulers' admissions). A poll that arrives right after a look that left nothing is not looked for. While one transaction flushes, the next gathers. A crash loses replies only: triggers
 //! are repeated by request id, grants turn up as unnamed at the next beat.
 
 use crate::commit::{CommitError, Committer, is_about_one_command};
@@ -14,7 +14,7 @@ use crate::wake::Wake;
 use gauntlet_core::protocol::Command;
 use gauntlet_core::{LeaseId, SessionId};
 use gauntlet_runtime::{Lifecycle, error_chain, ids};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -58,7 +58,8 @@ impl Dispatcher {
         let dispatcher = Self { planned, parked: Arc::default(), wake: wake.clone() };
         let announcer = Announcer { committer, lifecycle: lifecycle.clone() };
         let parked = dispatcher.parked.clone();
-        let task = Task { store, announcer, parked, wake, held_over: None, arriving };
+        let (held_over, dry) = (None, BTreeSet::new());
+        let task = Task { store, announcer, parked, wake, held_over, dry, arriving };
         lifecycle.spawn("dispatch", task.run(lifecycle.clone()));
         dispatcher
     }
@@ -76,7 +77,7 @@ impl Dispatcher {
         let (reply, granted) = oneshot::channel();
         let session = claimer.session;
         lock(&self.parked).insert(session, Parked { claimer, reply });
-        self.wake.work();
+        self.wake.poll();
         // A poll that times out leaves its entry behind as closed; the next look drops it.
         tokio::time::timeout(timeout, granted).await.ok().and_then(Result::ok).unwrap_or_default()
     }
@@ -93,22 +94,30 @@ struct Task {
     wake: Arc<Wake>,
     /// A run that did not fit into the batch before.
     held_over: Option<Planned>,
+    /// Browsers for which the last look left nothing, until work is announced.
+    dry: BTreeSet<String>,
     arriving: mpsc::Receiver<Planned>,
 }
 
 impl Task {
     async fn run(mut self, lifecycle: Lifecycle) {
         loop {
-            let arrived = match self.held_over.take() {
-                Some(held_over) => Some(held_over),
+            let mut batch = match self.held_over.take() {
+                Some(held_over) => self.gather(Some(held_over)),
                 None => tokio::select! {
                     () = lifecycle.draining() => break,
-                    arrived = self.arriving.recv() => arrived,
-                    () = self.wake.until_work() => None,
-                    () = tokio::time::sleep(LOOK_INTERVAL) => None,
+                    arrived = self.arriving.recv() => self.gather(arrived),
+                    () = self.wake.until_poll() => self.gather(None),
+                    () = self.wake.until_work() => {
+                        self.dry.clear();
+                        self.gather(None)
+                    }
+                    () = tokio::time::sleep(LOOK_INTERVAL) => {
+                        self.dry.clear();
+                        self.gather(None)
+                    }
                 },
             };
-            let mut batch = self.gather(arrived);
             // One claim takes a bounded bite; while it finds something there may be more.
             while self.dispatch(std::mem::take(&mut batch)).await {}
         }
@@ -132,23 +141,26 @@ impl Task {
         batch
     }
 
-    /// Admits the batch and serves everybody who waits; returns whether anything was granted.
-    async fn dispatch(&self, batch: Vec<Planned>) -> bool {
+    /// Admits the batch and serves everybody who waits; returns whether there may be more to grant.
+    async fn dispatch(&mut self, batch: Vec<Planned>) -> bool {
         let claimers = self.claimers();
-        if batch.is_empty() && claimers.is_empty() {
+        let mut browsers = claimers.iter().flat_map(|claimer| &claimer.browsers);
+        if batch.is_empty() && browsers.all(|browser| self.dry.contains(browser)) {
             return false;
         }
         let runs: Vec<Arc<NewRun>> = batch.iter().map(|planned| planned.run.clone()).collect();
         match self.transact(&runs, &claimers).await {
-            Ok(Dispatched { admitted, grants }) => {
+            Ok(Dispatched { admitted, grants, is_all }) => {
+                let browsers = claimers.into_iter().flat_map(|claimer| claimer.browsers);
+                self.dry = if is_all { browsers.collect() } else { BTreeSet::new() };
                 for (planned, admitted) in batch.into_iter().zip(admitted) {
                     self.wake.run_changed(planned.run.run_id, false);
                     // A caller that went away repeats its trigger.
                     let _ = planned.reply.send(Ok(admitted));
                 }
-                let granted = !grants.is_empty();
+                let more = !grants.is_empty() && !is_all;
                 self.deliver(grants);
-                granted
+                more
             }
             Err(error) => {
                 if batch.is_empty() {

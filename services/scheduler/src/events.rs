@@ -2,11 +2,11 @@
 //!
 //! Invariants: RN-2 (unique index), RN-4 (revisions from the locked run), FD-1 (feed lane locked last).
 
-use crate::store::{StoreError, rows::signed, sql};
+use crate::store::{rows::signed, sql};
 use gauntlet_core::limits::FEED_LANES;
 use gauntlet_core::protocol::{Event, RunState, Running, StopReason};
 use gauntlet_core::{RunId, SessionId};
-use gauntlet_pg::{ToSql, Tx};
+use gauntlet_pg::{Flight, params};
 use gauntlet_proto::v1;
 use prost::Message as _;
 use std::collections::{BTreeSet, HashMap};
@@ -85,7 +85,7 @@ pub(crate) fn session_of(event: &Event) -> Option<SessionId> {
 }
 
 /// Appends events. Must be the last statements of the transaction: they lock feed lanes.
-pub(crate) async fn append(tx: &Tx<'_>, events: &[NewEvent]) -> Result<(), StoreError> {
+pub(crate) fn append(flight: &mut Flight<'_>, events: &[NewEvent]) {
     macro_rules! column {
         ($event:ident => $value:expr) => {
             events.iter().map(|$event| $value).collect::<Vec<_>>()
@@ -93,16 +93,18 @@ pub(crate) async fn append(tx: &Tx<'_>, events: &[NewEvent]) -> Result<(), Store
     }
     let lanes: BTreeSet<u32> = events.iter().map(|event| feed_lane(event.run_id)).collect();
     let lanes: Vec<i32> = lanes.into_iter().map(signed).collect();
-    let append: [&(dyn ToSql + Sync); 6] = [
-        &column!(event => event.run_id.0),
-        &column!(event => i64::try_from(event.revision).unwrap_or(i64::MAX)),
-        &column!(event => signed(event.generation)),
-        &column!(event => i16::try_from(feed_lane(event.run_id)).unwrap_or(0)),
-        &column!(event => event.terminal),
-        &column!(event => event.payload.as_slice()),
-    ];
-    tx.pipeline([(sql::EVENTS_LOCK_FEED_LANES, &[&lanes]), (sql::EVENTS_APPEND, &append)]).await?;
-    Ok(())
+    flight.add(sql::EVENTS_LOCK_FEED_LANES, params![lanes]);
+    flight.add(
+        sql::EVENTS_APPEND,
+        params![
+            column!(event => event.run_id.0),
+            column!(event => i64::try_from(event.revision).unwrap_or(i64::MAX)),
+            column!(event => signed(event.generation)),
+            column!(event => i16::try_from(feed_lane(event.run_id)).unwrap_or(0)),
+            column!(event => event.terminal),
+            column!(event => event.payload.clone()),
+        ],
+    );
 }
 
 fn wire(event: &Event, context: &Context<'_>) -> v1::run_event::Event {

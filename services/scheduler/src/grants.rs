@@ -39,6 +39,7 @@ pub(crate) fn grant_of(row: &Row) -> Result<Grant, StoreError> {
         infra_attempt: row.get::<_, i32>("infra_attempts") + 1,
         may_defer: row.get("may_defer"),
         traceparent: row.get("traceparent"),
+        fresh: row.get("fresh"),
     };
     Ok(Grant { session: SessionId(row.get("session_id")), run_id, shard_index, epoch, message })
 }

@@ -87,7 +87,7 @@ impl Transactions {
         let fresh_lease_id = || LeaseId(ids::v4());
         let dispatch = Dispatch { store: &self.store, runs, claimers, fresh_lease_id };
         match self.store.pool.transact(&dispatch).await {
-            Ok(Dispatched { admitted, grants }) => {
+            Ok(Dispatched { admitted, grants, .. }) => {
                 let grants = grants.iter();
                 let grants = grants.map(|(g, _)| (g.run_id, g.shard_index, g.epoch));
                 format!("{admitted:?} {:?}", grants.collect::<Vec<_>>())

@@ -14,6 +14,7 @@ pub(crate) struct Wake {
     events: watch::Sender<()>,
     terminal_events: watch::Sender<()>,
     work: Notify,
+    polls: Notify,
     finalization: Notify,
 }
 
@@ -24,6 +25,7 @@ impl Wake {
             events: watch::Sender::default(),
             terminal_events: watch::Sender::default(),
             work: Notify::new(),
+            polls: Notify::new(),
             finalization: Notify::new(),
         }
     }
@@ -62,6 +64,16 @@ impl Wake {
     /// Waits for work to be announced. One dispatcher per process waits here; an announcement before the wait is kept.
     pub(crate) async fn until_work(&self) {
         self.work.notified().await;
+    }
+
+    /// Somebody waits for work.
+    pub(crate) fn poll(&self) {
+        self.polls.notify_one();
+    }
+
+    /// Waits for somebody to wait for work; a poll before the wait is kept.
+    pub(crate) async fn until_poll(&self) {
+        self.polls.notified().await;
     }
 
     /// There may be a run to finalize.

@@ -1,9 +1,10 @@
 //! Import and admission: what is refused, what is fixed, what is repeated.
 
 use crate::support::{Mesh, fresh_id, recording};
-use gauntlet_proto::v1;
+use gauntlet_proto::v1::{self, CompletionKind};
 use gauntlet_rpc::{Reason, reason_of};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use tokio::task::JoinSet;
 use tonic_types::StatusExt as _;
 
 #[tokio::test]
@@ -86,6 +87,32 @@ async fn a_request_id_repeats_its_answer_and_refuses_another_payload() {
     request.options = Some(v1::RunOptions { retries: 1, ..Default::default() });
     let refused = mesh.scheduler.trigger_run(request).await.unwrap_err();
     assert_eq!(reason_of(&refused), Some(Reason::RequestIdReused));
+}
+
+#[tokio::test]
+async fn a_request_that_arrives_many_times_at_once_admits_one_run() {
+    let mut mesh = Mesh::start().await;
+    let test_ids = mesh.import(2).await;
+    let request = v1::TriggerRunRequest {
+        request_id: fresh_id(),
+        selection: Some(v1::TestSelection { test_ids, ..Default::default() }),
+        ..Default::default()
+    };
+    let mut calls = JoinSet::new();
+    for _ in 0..20 {
+        let (mut scheduler, request) = (mesh.scheduler.clone(), request.clone());
+        calls.spawn(async move { scheduler.trigger_run(request).await.unwrap().into_inner() });
+    }
+    let run_id = |reply: v1::TriggerRunResponse| reply.run.unwrap().run_id;
+    let run_ids: HashSet<String> = calls.join_all().await.into_iter().map(run_id).collect();
+    assert_eq!(run_ids.len(), 1);
+    let runs = mesh.scheduler.list_runs(v1::ListRunsRequest::default()).await.unwrap();
+    assert_eq!(runs.into_inner().runs.len(), 1, "what was planned for the others is gone");
+    let mut executor = mesh.open_session(4).await;
+    let grants = executor.claim(5).await;
+    assert_eq!((grants.len(), grants[0].fresh), (1, true));
+    executor.complete(&grants[0], CompletionKind::HandedBack).await;
+    assert!(!executor.claim(5).await[0].fresh, "somebody may have reported");
 }
 
 #[tokio::test]
@@ -207,7 +234,7 @@ async fn a_run_that_an_executor_waits_for_starts_in_the_transaction_that_admits_
         let request = v1::TriggerRunRequest { selection, ..Default::default() };
         let (grants, run) = tokio::join!(poll.claim(10), mesh.scheduler.trigger_run(request));
         let run = run.unwrap().into_inner().run.unwrap();
-        executor.complete(&grants[0], v1::CompletionKind::HandedBack).await;
+        executor.complete(&grants[0], CompletionKind::HandedBack).await;
         let sql = "SELECT count(DISTINCT xmin::text)::int FROM run_events WHERE run_id = $1 AND revision <= 2";
         let id: uuid::Uuid = run.run_id.parse().unwrap();
         let transactions: i32 = mesh.sql().await.query_one(sql, &[&id]).await.unwrap().get(0);
@@ -242,7 +269,7 @@ async fn lanes_take_turns_however_many_runs_one_of_them_has() {
     let mut granted = Vec::new();
     for _ in 0..3 {
         let grant = executor.claim(5).await.remove(0);
-        executor.complete(&grant, v1::CompletionKind::Done).await;
+        executor.complete(&grant, CompletionKind::Done).await;
         granted.push(grant.run_id);
     }
     assert!(granted.contains(&light), "{light} is not among the first three: {granted:?}");

@@ -5,7 +5,7 @@
 
 use super::{Store, StoreError, lock_key, sql};
 use gauntlet_core::RunId;
-use gauntlet_pg::{Row, Transaction, Tx};
+use gauntlet_pg::{Flight, Row, Transaction, Tx, params};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Names one grant of one shard.
@@ -113,8 +113,13 @@ impl Transaction for Enter<'_> {
             held.get(&fence.shard()).is_some_and(|held| held.epoch == fence.epoch)
         });
         let accepted: Vec<&Entry> = accepted.collect();
-        let mut new = store(tx, &accepted, &mut held).await?;
-        let known = known_tests(tx, &accepted).await?;
+        let mut flight = Flight::default();
+        let storing = store(&mut flight, &accepted);
+        find_known(&mut flight, &accepted);
+        let mut answers = tx.commit_with(&flight).await?.into_iter();
+        let stored = if storing { answers.next() } else { None };
+        let mut new = stored_keys(&stored.unwrap_or_default(), &mut held);
+        let known = known_tests(&answers.next().unwrap_or_default());
         let mut entered = Vec::with_capacity(self.entries.len());
         for entry in self.entries {
             entered.push(match held.get(&entry.fence.shard()) {
@@ -126,7 +131,8 @@ impl Transaction for Enter<'_> {
                     tests: entry.known_among(&known),
                     stop_after_failures: held.stop_after_failures,
                 })),
-                _ => Some(refusal(tx, &entry.fence).await?),
+                // A seal is looked for afterwards; there is seldom one.
+                _ => Some(Entered::LeaseLost),
             });
         }
         Ok(entered)
@@ -144,7 +150,7 @@ impl Enter<'_> {
             return Ok(keys);
         }
         let wanted: Vec<i32> = keys.into_iter().collect();
-        let got = tx.query(sql::INGEST_TRY_LOCK_SHARED, &[&wanted]).await?;
+        let [got] = tx.begin_with([(sql::INGEST_TRY_LOCK_SHARED, &[&wanted])]).await?;
         Ok(got.iter().map(|row| row.get("key")).collect())
     }
 
@@ -201,48 +207,42 @@ fn shard_of(row: &Row) -> ShardKey {
     (RunId(row.get("run_id")), row.get("generation"), row.get("shard_index"))
 }
 
-/// Tells why a fence was not raised.
-async fn refusal(tx: &Tx<'_>, fence: &Fence) -> Result<Entered, StoreError> {
-    let sealed = tx.query_opt(sql::SEALS_FIND, &[&fence.run_id.0, &fence.generation]).await?;
-    Ok(if sealed.is_some() { Entered::Sealed } else { Entered::LeaseLost })
-}
-
-/// Stores the attempts of entries whose fences are held; returns those that are new.
-async fn store(
-    tx: &Tx<'_>,
-    entries: &[&Entry],
-    held: &mut HashMap<ShardKey, Held>,
-) -> Result<HashSet<AttemptKey>, StoreError> {
+/// Adds the attempts of entries whose fences are held; returns whether there are any.
+fn store<'a>(flight: &mut Flight<'a>, entries: &[&'a Entry]) -> bool {
     if entries.iter().all(|entry| entry.attempts.is_empty()) {
-        return Ok(HashSet::new());
+        return false;
     }
     macro_rules! column {
         ($entry:ident, $attempt:ident => $value:expr) => {
-            &entries
+            entries
                 .iter()
+                .copied()
                 .flat_map(|$entry| $entry.attempts.iter().map(move |$attempt| $value))
                 .collect::<Vec<_>>()
         };
     }
-    let rows = tx
-        .query(
-            sql::ATTEMPTS_STORE,
-            &[
-                column!(e, _a => e.fence.run_id.0),
-                column!(e, _a => e.fence.generation),
-                column!(e, _a => e.fence.shard_index),
-                column!(e, _a => e.fence.epoch),
-                column!(e, a => a.ordinal),
-                column!(e, a => a.attempt),
-                column!(e, a => a.outcome),
-                column!(e, a => a.is_final),
-                column!(e, a => a.payload.as_slice()),
-            ],
-        )
-        .await?;
+    flight.add(
+        sql::ATTEMPTS_STORE,
+        params![
+            column!(e, _a => e.fence.run_id.0),
+            column!(e, _a => e.fence.generation),
+            column!(e, _a => e.fence.shard_index),
+            column!(e, _a => e.fence.epoch),
+            column!(e, a => a.ordinal),
+            column!(e, a => a.attempt),
+            column!(e, a => a.outcome),
+            column!(e, a => a.is_final),
+            column!(e, a => a.payload.as_slice()),
+        ],
+    );
+    true
+}
+
+/// Returns which attempts are new, and counts them where they belong.
+fn stored_keys(rows: &[Row], held: &mut HashMap<ShardKey, Held>) -> HashSet<AttemptKey> {
     let mut new = HashSet::new();
     for row in rows {
-        let shard = shard_of(&row);
+        let shard = shard_of(row);
         if let Some(held) = held.get_mut(&shard) {
             held.row_count = row.get("row_count");
             let limit: i32 = row.get("stop_after_failures");
@@ -252,22 +252,22 @@ async fn store(
             (row.get::<_, Vec<i32>>("ordinals"), row.get::<_, Vec<i32>>("attempts"));
         new.extend(ordinals.into_iter().zip(attempts).map(|(o, a)| (shard.0, shard.1, o, a)));
     }
-    Ok(new)
+    new
 }
 
-/// Reads how far the tests are that entries ask for.
-async fn known_tests(
-    tx: &Tx<'_>,
-    entries: &[&Entry],
-) -> Result<HashMap<TestKey, KnownTest>, StoreError> {
+/// Adds the question how far the tests are that entries ask for.
+fn find_known(flight: &mut Flight<'_>, entries: &[&Entry]) {
     let asked = || entries.iter().flat_map(|e| e.ordinals.iter().map(|o| (&e.fence, *o)));
     let runs: Vec<_> = asked().map(|(fence, _)| fence.run_id.0).collect();
     if runs.is_empty() {
-        return Ok(HashMap::new());
+        return;
     }
     let generations: Vec<i32> = asked().map(|(fence, _)| fence.generation).collect();
     let ordinals: Vec<i32> = asked().map(|(_, ordinal)| ordinal).collect();
-    let rows = tx.query(sql::ATTEMPTS_OF_ORDINALS, &[&runs, &generations, &ordinals]).await?;
+    flight.add(sql::ATTEMPTS_OF_ORDINALS, params![runs, generations, ordinals]);
+}
+
+fn known_tests(rows: &[Row]) -> HashMap<TestKey, KnownTest> {
     let known = rows.iter().map(|row| {
         let test = KnownTest {
             ordinal: row.get("ordinal"),
@@ -276,7 +276,7 @@ async fn known_tests(
         };
         ((RunId(row.get("run_id")), row.get("generation"), test.ordinal), test)
     });
-    Ok(known.collect())
+    known.collect()
 }
 
 impl Store {
@@ -286,26 +286,39 @@ impl Store {
         &self,
         entries: &[Entry],
     ) -> Result<Vec<Option<Entered>>, StoreError> {
-        let entered = self.pool.transact(&Enter { entries, sealing: Sealing::Skip }).await?;
-        for (entry, entered) in entries.iter().zip(&entered) {
-            self.entered(entry, entered.as_ref());
-        }
-        Ok(entered)
+        self.enter_all(entries, Sealing::Skip).await
     }
 
     /// As [`Store::enter_batch`] for one entry, waiting for a seal in progress.
     pub(crate) async fn enter(&self, entry: &Entry) -> Result<Entered, StoreError> {
-        let entries = std::slice::from_ref(entry);
-        let mut entered = self.pool.transact(&Enter { entries, sealing: Sealing::Wait }).await?;
-        let entered = entered.pop().flatten();
-        self.entered(entry, entered.as_ref());
-        entered.ok_or(StoreError::Inconsistent { table: "fences", column: "run_id" })
+        let mut entered = self.enter_all(std::slice::from_ref(entry), Sealing::Wait).await?;
+        entered
+            .pop()
+            .flatten()
+            .ok_or(StoreError::Inconsistent { table: "fences", column: "run_id" })
     }
 
-    fn entered(&self, entry: &Entry, entered: Option<&Entered>) {
-        if matches!(entered, Some(Entered::Done(done)) if done.stored_count > 0) {
-            self.changed(entry.fence.run_id);
+    async fn enter_all(
+        &self,
+        entries: &[Entry],
+        sealing: Sealing,
+    ) -> Result<Vec<Option<Entered>>, StoreError> {
+        let mut entered = self.pool.transact(&Enter { entries, sealing }).await?;
+        for (entry, entered) in entries.iter().zip(&mut entered) {
+            match entered {
+                Some(Entered::Done(done)) if done.stored_count > 0 => {
+                    self.changed(entry.fence.run_id);
+                }
+                // Nothing removes a seal, so it does not matter that this looks later.
+                Some(refused @ Entered::LeaseLost)
+                    if self.is_sealed(entry.fence.run_id, entry.fence.generation).await? =>
+                {
+                    *refused = Entered::Sealed;
+                }
+                _ => {}
+            }
         }
+        Ok(entered)
     }
 
     /// Makes the partition that a run's attempts belong in: it is older than those kept ready.

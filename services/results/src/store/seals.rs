@@ -9,7 +9,7 @@ use gauntlet_core::RunId;
 use gauntlet_core::seal::{Ending, Sealed, StoredSeal, TestEnd};
 use gauntlet_core::verdict::TestOutcome;
 use gauntlet_feed::Cursor;
-use gauntlet_pg::{Row, Transaction, Tx};
+use gauntlet_pg::{Flight, Row, Transaction, Tx, params};
 use uuid::Uuid;
 
 /// What else happens in the transaction that seals.
@@ -37,34 +37,48 @@ impl Transaction for Seal<'_> {
     type Error = StoreError;
 
     async fn run(&self, tx: &Tx<'_>) -> Result<Option<Sealed>, StoreError> {
-        let sealed = self.seal(tx).await?;
-        let stored = match self.with {
+        let mut flight = Flight::default();
+        let sealed = self.seal(tx, &mut flight).await?;
+        let stored_under = match self.with {
             With::Verdict { finalizer_epoch, judge } => {
                 let verdict = judge(&sealed);
-                let params: [&(dyn gauntlet_pg::ToSql + Sync); 4] =
-                    [&self.run_id.0, &self.ending.generation, &finalizer_epoch, &verdict];
-                tx.query_opt(sql::VERDICTS_STORE, &params).await?.is_some()
+                let generation = self.ending.generation;
+                flight.add(
+                    sql::VERDICTS_STORE,
+                    params![self.run_id.0, generation, finalizer_epoch, verdict],
+                );
+                Some(flight.len() - 1)
             }
             With::Cursor(Cursor { lane, feed_id, position }) => {
-                tx.execute(sql::CURSORS_ADVANCE, &[&lane, &feed_id, &position]).await?;
-                true
+                flight.add(sql::CURSORS_ADVANCE, params![lane, feed_id, position]);
+                None
             }
         };
+        let answers = tx.commit_with(&flight).await?;
+        let stored =
+            stored_under.is_none_or(|index| answers.get(index).is_some_and(|a| !a.is_empty()));
         Ok(stored.then_some(sealed))
     }
 }
 
 impl Seal<'_> {
-    /// The attempts are read by a later statement than the lock: it sees every report that was waited for.
-    async fn seal(&self, tx: &Tx<'_>) -> Result<Sealed, StoreError> {
+    /// The attempts are read by a later statement than the lock: it sees every report that was waited for. So does the look
+    /// for an earlier seal, and none can come after it.
+    async fn seal(&self, tx: &Tx<'_>, flight: &mut Flight<'_>) -> Result<Sealed, StoreError> {
         let generation = self.ending.generation;
-        let [_, rows] = tx
-            .pipeline([
+        let [_, rows, earlier] = tx
+            .begin_with([
                 (sql::INGEST_LOCK_EXCLUSIVE, &[&lock_key(self.run_id)]),
                 (sql::ATTEMPTS_OUTCOMES, &[&self.run_id.0, &generation]),
+                (sql::SEALS_FIND, &[&self.run_id.0, &generation]),
             ])
             .await?;
         let attempts = attempts_of(&rows)?;
+        if let Some(earlier) = earlier.first() {
+            // The first seal stands: a late finalizer must not turn what an abort skipped into something else.
+            let tests = tests_of(tx, self.run_id, &seal_of(earlier)?).await?;
+            return Ok(Sealed::again(tests, &attempts));
+        }
         let former = match generation {
             ..=1 => Vec::new(),
             _ => match self.find(tx, generation - 1).await? {
@@ -73,14 +87,8 @@ impl Seal<'_> {
             },
         };
         let sealed = Sealed::of(self.ending, &attempts, &former);
-        if self.insert(tx, &sealed).await? {
-            return Ok(sealed);
-        }
-        // The first seal stands: a late finalizer must not turn what an abort skipped into something else.
-        let earlier = self.find(tx, generation).await?;
-        let earlier =
-            earlier.ok_or(StoreError::Inconsistent { table: "seals", column: "run_id" })?;
-        Ok(Sealed::again(tests_of(tx, self.run_id, &earlier).await?, &attempts))
+        self.insert(flight, &sealed);
+        Ok(sealed)
     }
 
     async fn find(&self, tx: &Tx<'_>, generation: i32) -> Result<Option<StoredSeal>, StoreError> {
@@ -88,8 +96,7 @@ impl Seal<'_> {
         row.as_ref().map(seal_of).transpose()
     }
 
-    /// Returns whether this is the first seal.
-    async fn insert(&self, tx: &Tx<'_>, sealed: &Sealed) -> Result<bool, StoreError> {
+    fn insert(&self, flight: &mut Flight<'_>, sealed: &Sealed) {
         let Ending { generation, test_count, .. } = *self.ending;
         let of = |outcome| -> Vec<i32> {
             let tests = (0..).zip(&sealed.tests).filter(|(_, test)| test.outcome == outcome);
@@ -101,19 +108,19 @@ impl Seal<'_> {
         if origins.iter().all(|origin| *origin == generation) {
             origins.clear();
         }
-        let (skipped, errored) = (of(TestOutcome::Skipped), of(TestOutcome::Errored));
-        let (not_run, test_count) = (of(TestOutcome::NotRun), signed(test_count));
-        let params: [&(dyn gauntlet_pg::ToSql + Sync); 8] = [
-            &self.run_id.0,
-            &generation,
-            &test_count,
-            &skipped,
-            &skip_reasons,
-            &errored,
-            &not_run,
-            &origins,
-        ];
-        Ok(tx.query_opt(sql::SEALS_INSERT, &params).await?.is_some())
+        flight.add(
+            sql::SEALS_INSERT,
+            params![
+                self.run_id.0,
+                generation,
+                signed(test_count),
+                of(TestOutcome::Skipped),
+                skip_reasons,
+                of(TestOutcome::Errored),
+                of(TestOutcome::NotRun),
+                origins,
+            ],
+        );
     }
 }
 

@@ -1,9 +1,9 @@
--- Takes every open shard of aborted, errored or stopped runs out of play and raises its epoch: nothing of the old holder counts (C1).
+-- Takes every open shard of generations that were aborted, errored or stopped out of play and raises its epoch: nothing of the old holder counts (C1).
 -- The runs are locked by this transaction; their shards are locked in key order, like everywhere.
 WITH open AS (
     SELECT run_id, shard_index
     FROM shards
-    WHERE run_id = ANY($1::uuid[]) AND state IN ('QUEUED', 'LEASED')
+    WHERE (run_id, generation) IN (SELECT * FROM unnest($1::uuid[], $2::int[])) AND state IN ('QUEUED', 'LEASED')
     ORDER BY run_id, shard_index
     FOR NO KEY UPDATE
 )

@@ -4,7 +4,9 @@ SELECT s.session_id, s.run_id, s.shard_index, s.generation, s.epoch, s.lease_id,
        s.revision_hashes, s.names, s.files, s.poisoned, s.infra_attempts, r.options, r.traceparent,
        EXISTS (SELECT FROM executor_sessions AS e
                WHERE e.session_id <> s.session_id AND s.browser = ANY(e.browsers) AND NOT e.reaped AND NOT e.draining)
-           AS may_defer
+           AS may_defer,
+       -- It may have been lost after its first reports.
+       false AS fresh
 FROM shards AS s
 JOIN runs AS r USING (run_id)
 WHERE s.state = 'LEASED' AND s.session_id = $1

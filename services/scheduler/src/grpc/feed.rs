@@ -65,6 +65,13 @@ fn positions(request: &v1::WatchEventsRequest, feed_id: Uuid) -> Result<Vec<i64>
     Ok(positions)
 }
 
+/// What one look at the feed brought.
+struct Page {
+    sent_count: usize,
+    /// Some lane may have more; otherwise only a new change brings more.
+    is_full: bool,
+}
+
 struct Reader {
     h: Handlers,
     feed_id: String,
@@ -79,17 +86,15 @@ impl Reader {
         let mut changes = self.h.wake.feed(self.terminal_only);
         let mut quiet_since: Option<Instant> = None;
         loop {
-            let sent = match self.send_page().await {
-                Some(sent) => sent,
-                None => return,
-            };
+            let Some(page) = self.send_page().await else { return };
             let silent =
                 quiet_since.is_none_or(|t| t.elapsed() >= STREAM_SILENCE_MAX - LOOK_INTERVAL);
-            if sent > 0 {
+            if page.sent_count > 0 {
                 quiet_since = Some(Instant::now());
-                continue;
-            }
-            if silent {
+                if page.is_full {
+                    continue;
+                }
+            } else if silent {
                 // The first message names the feed even when it is empty.
                 quiet_since = Some(Instant::now());
                 if self.send(None, None).await.is_none() {
@@ -109,7 +114,7 @@ impl Reader {
     }
 
     /// Sends what is new; none when the reader has gone or the store failed.
-    async fn send_page(&mut self) -> Option<usize> {
+    async fn send_page(&mut self) -> Option<Page> {
         let page =
             self.h.store.list_feed(&self.positions, self.terminal_only, PAGE_EVENTS_MAX).await;
         let page = match page {
@@ -119,17 +124,19 @@ impl Reader {
                 return None;
             }
         };
-        let count = page.len();
+        let sent_count = page.len();
+        let mut lane_counts = [0; FEED_LANES as usize];
         for entry in page {
             if let Some(position) =
                 usize::try_from(entry.lane).ok().and_then(|lane| self.positions.get_mut(lane))
             {
                 *position = entry.position;
+                lane_counts[entry.lane.unsigned_abs() as usize] += 1;
             }
             let cursor = v1::FeedCursor { lane: entry.lane, position: entry.position };
             self.send(Some(cursor), Some(entry.event)).await?;
         }
-        Some(count)
+        Some(Page { sent_count, is_full: lane_counts.contains(&PAGE_EVENTS_MAX) })
     }
 
     async fn send(

@@ -2,10 +2,11 @@
 //!
 //! Locks: the request ids that others use at the same time, then idle lanes in ascending id. All else is new rows.
 
+use super::claim::{Claimer, lock_lanes};
 use super::rows::{Quoted, array_literal, signed};
 use super::{Store, StoreError, sql};
 use gauntlet_core::{RunId, TestId};
-use gauntlet_pg::{ToSql, Tx};
+use gauntlet_pg::{Flight, Row, Tx, params};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -68,46 +69,67 @@ impl NewRun {
     }
 }
 
-/// Admits what was not admitted before; one answer for each, in order.
+/// Admits what was not admitted before, one answer for each run in order; and, in the same flight, locks the lanes that the
+/// claimers may take from.
 pub(super) async fn admit(
     tx: &Tx<'_>,
     store: &Store,
     runs: &[Arc<NewRun>],
-) -> Result<Vec<Admitted>, StoreError> {
-    let admitted = settle_requests(tx, runs).await?;
-    let new: Vec<&NewRun> = runs
-        .iter()
-        .zip(&admitted)
-        .filter(|(_, admitted)| **admitted == Admitted::New)
-        .map(|(run, _)| run.as_ref())
-        .collect();
-    if !new.is_empty() {
-        let lanes = store.lanes.ensure(tx, &new).await?;
-        insert(tx, &new, &lanes).await?;
+    claimers: &[Claimer],
+) -> Result<(Vec<Admitted>, Vec<Row>), StoreError> {
+    let lanes = store.lanes.ensure(tx, runs).await?;
+    let requests = requests_of(runs);
+    let mut flight = Flight::default();
+    if !requests.is_empty() {
+        flight.add(
+            sql::REQUESTS_INSERT,
+            params![
+                requests.iter().map(|(id, ..)| *id).collect::<Vec<_>>(),
+                requests.iter().map(|(_, hash, _)| *hash).collect::<Vec<_>>(),
+                requests.iter().map(|(.., run)| run.0).collect::<Vec<_>>(),
+            ],
+        );
     }
-    Ok(admitted)
+    insert(&mut flight, runs, &lanes)?;
+    let claiming = !claimers.is_empty();
+    if claiming {
+        lock_lanes(&mut flight, claimers);
+    }
+    let mut answers = tx.send(&flight).await?;
+    let rows = if claiming { answers.pop().unwrap_or_default() } else { Vec::new() };
+    let inserted = answers.first().map(Vec::as_slice).unwrap_or_default();
+    if requests.is_empty() || inserted.len() == requests.len() {
+        return Ok((vec![Admitted::New; runs.len()], rows));
+    }
+    let inserted: HashSet<Uuid> = inserted.iter().map(|row| row.get("run_id")).collect();
+    Ok((take_back(tx, runs, &inserted).await?, rows))
 }
 
-async fn settle_requests(tx: &Tx<'_>, runs: &[Arc<NewRun>]) -> Result<Vec<Admitted>, StoreError> {
-    let asked: Vec<(&Uuid, &[u8], Uuid)> = runs
-        .iter()
-        .filter_map(|run| {
-            run.request.as_ref().map(|(id, hash)| (id, hash.as_slice(), run.run_id.0))
-        })
-        .collect();
-    if asked.is_empty() {
-        return Ok(vec![Admitted::New; runs.len()]);
-    }
-    let ids: Vec<Uuid> = asked.iter().map(|(id, ..)| **id).collect();
-    let hashes: Vec<&[u8]> = asked.iter().map(|(_, hash, _)| *hash).collect();
-    let run_ids: Vec<Uuid> = asked.iter().map(|(.., run)| *run).collect();
-    let inserted = tx.query(sql::REQUESTS_INSERT, &[&ids, &hashes, &run_ids]).await?;
-    let inserted: HashSet<Uuid> = inserted.iter().map(|row| row.get("run_id")).collect();
-    let earlier = if inserted.len() == asked.len() {
-        HashMap::new()
-    } else {
-        requests(&tx.query(sql::REQUESTS_FIND, &[&ids]).await?)
-    };
+/// Id, payload hash and run of each idempotent request.
+fn requests_of(runs: &[Arc<NewRun>]) -> Vec<(Uuid, &[u8], RunId)> {
+    let asked = runs.iter().filter_map(|run| Some((run.request.as_ref()?, run.run_id)));
+    asked.map(|((id, hash), run_id)| (*id, hash.as_slice(), run_id)).collect()
+}
+
+/// Removes the runs whose requests admitted others before. That happens only when the same request arrives twice at the same
+/// time, so everybody else is spared a round trip.
+async fn take_back(
+    tx: &Tx<'_>,
+    runs: &[Arc<NewRun>],
+    inserted: &HashSet<Uuid>,
+) -> Result<Vec<Admitted>, StoreError> {
+    let is_repeat = |run: &&Arc<NewRun>| run.request.is_some() && !inserted.contains(&run.run_id.0);
+    let repeats = || runs.iter().filter(is_repeat);
+    let run_ids: Vec<Uuid> = repeats().map(|run| run.run_id.0).collect();
+    let ids: Vec<Uuid> = repeats().filter_map(|run| Some(run.request.as_ref()?.0)).collect();
+    let [.., earlier] = tx
+        .pipeline([
+            (sql::SHARDS_TAKE_BACK, &[&run_ids]),
+            (sql::RUNS_TAKE_BACK, &[&run_ids]),
+            (sql::REQUESTS_FIND, &[&ids]),
+        ])
+        .await?;
+    let earlier = requests(&earlier);
     let settle = |run: &Arc<NewRun>| match &run.request {
         Some((id, hash)) if !inserted.contains(&run.run_id.0) => {
             earlier.get(id).map_or(Admitted::Reused, |earlier| repeated(earlier, hash))
@@ -119,10 +141,9 @@ async fn settle_requests(tx: &Tx<'_>, runs: &[Arc<NewRun>]) -> Result<Vec<Admitt
 
 type Earlier = (Vec<u8>, RunId);
 
-fn requests(rows: &[gauntlet_pg::Row]) -> HashMap<Uuid, Earlier> {
-    let entry = |row: &gauntlet_pg::Row| {
-        (row.get("request_id"), (row.get("payload_hash"), RunId(row.get("run_id"))))
-    };
+fn requests(rows: &[Row]) -> HashMap<Uuid, Earlier> {
+    let entry =
+        |row: &Row| (row.get("request_id"), (row.get("payload_hash"), RunId(row.get("run_id"))));
     rows.iter().map(entry).collect()
 }
 
@@ -131,18 +152,21 @@ fn repeated((hash, run_id): &Earlier, asked: &[u8]) -> Admitted {
 }
 
 /// Writes the runs and their shards; the lanes that were idle are locked first.
-async fn insert(
-    tx: &Tx<'_>,
-    runs: &[&NewRun],
+fn insert<'a>(
+    flight: &mut Flight<'a>,
+    runs: &'a [Arc<NewRun>],
     lanes: &HashMap<Lane, i64>,
 ) -> Result<(), StoreError> {
+    if runs.is_empty() {
+        return Ok(());
+    }
     let mut shards = Vec::new();
     for run in runs {
         let lane = lanes.get(&run.lane()).copied();
         let lane = lane.ok_or(StoreError::Inconsistent { table: "lanes", column: "lane_id" })?;
         for (index, range) in (0_i32..).zip(&run.shards) {
             let tests = range.start as usize..range.end as usize;
-            shards.push((*run, index, lane, range.clone(), &run.tests[tests]));
+            shards.push((run, index, lane, range.clone(), &run.tests[tests]));
         }
     }
     macro_rules! column {
@@ -151,37 +175,37 @@ async fn insert(
         };
     }
     let lane_ids: BTreeSet<i64> = lanes.values().copied().collect();
-    let lane_ids: Vec<i64> = lane_ids.into_iter().collect();
-    let insert_runs: [&(dyn ToSql + Sync); 10] = [
-        &column!(runs, run => run.run_id.0),
-        &column!(runs, run => run.project.as_str()),
-        &column!(runs, run => run.environment.as_str()),
-        &column!(runs, run => run.options.as_slice()),
-        &column!(runs, run => run.trigger.as_slice()),
-        &column!(runs, run => run.traceparent.as_str()),
-        &column!(runs, run => run.test_count()),
-        &column!(runs, run => run.shard_count()),
-        &column!(runs, run => run.on_infra_failure),
-        &column!(runs, run => run.run_timeout_s),
-    ];
-    let insert_shards: [&(dyn ToSql + Sync); 10] = [
-        &column!(shards, (run, ..) => run.run_id.0),
-        &column!(shards, (_, index, ..) => *index),
-        &column!(shards, (_, _, lane, ..) => *lane),
-        &column!(shards, (run, ..) => run.browser),
-        &column!(shards, (run, ..) => signed(run.workers)),
-        &column!(shards, (_, _, _, range, _) => array_literal(range.clone())),
-        &column!(shards, (.., tests) => array_literal(tests.iter().map(|t| t.test_id.0))),
-        &column!(shards, (.., tests) => array_literal(tests.iter().map(|t| Bytea(&t.revision_hash)))),
-        &column!(shards, (.., tests) => array_literal(tests.iter().map(|t| Quoted(&t.name)))),
-        &column!(shards, (.., tests) => array_literal(tests.iter().map(|t| Quoted(&t.file)))),
-    ];
-    tx.pipeline([
-        (sql::LANES_ACTIVATE, &[&lane_ids]),
-        (sql::RUNS_INSERT, &insert_runs),
-        (sql::SHARDS_INSERT, &insert_shards),
-    ])
-    .await?;
+    flight.add(sql::LANES_ACTIVATE, params![lane_ids.into_iter().collect::<Vec<_>>()]);
+    flight.add(
+        sql::RUNS_INSERT,
+        params![
+            column!(runs, run => run.run_id.0),
+            column!(runs, run => run.project.as_str()),
+            column!(runs, run => run.environment.as_str()),
+            column!(runs, run => run.options.as_slice()),
+            column!(runs, run => run.trigger.as_slice()),
+            column!(runs, run => run.traceparent.as_str()),
+            column!(runs, run => run.test_count()),
+            column!(runs, run => run.shard_count()),
+            column!(runs, run => run.on_infra_failure),
+            column!(runs, run => run.run_timeout_s),
+        ],
+    );
+    flight.add(
+        sql::SHARDS_INSERT,
+        params![
+            column!(shards, (run, ..) => run.run_id.0),
+            column!(shards, (_, index, ..) => *index),
+            column!(shards, (_, _, lane, ..) => *lane),
+            column!(shards, (run, ..) => run.browser),
+            column!(shards, (run, ..) => signed(run.workers)),
+            column!(shards, (_, _, _, range, _) => array_literal(range.clone())),
+            column!(shards, (.., tests) => array_literal(tests.iter().map(|t| t.test_id.0))),
+            column!(shards, (.., tests) => array_literal(tests.iter().map(|t| Bytea(&t.revision_hash)))),
+            column!(shards, (.., tests) => array_literal(tests.iter().map(|t| Quoted(&t.name)))),
+            column!(shards, (.., tests) => array_literal(tests.iter().map(|t| Quoted(&t.file)))),
+        ],
+    );
     Ok(())
 }
 
@@ -207,7 +231,7 @@ impl LaneCache {
     async fn ensure(
         &self,
         tx: &Tx<'_>,
-        runs: &[&NewRun],
+        runs: &[Arc<NewRun>],
     ) -> Result<HashMap<Lane, i64>, StoreError> {
         let wanted: BTreeSet<Lane> = runs.iter().map(|run| run.lane()).collect();
         let known = self.known(&wanted);
@@ -218,8 +242,7 @@ impl LaneCache {
             wanted.iter().map(|(org, environment)| (org.as_str(), environment.as_str())).unzip();
         let made = tx.execute(sql::LANES_ENSURE, &[&orgs, &environments]).await?;
         let rows = tx.query(sql::LANES_FIND, &[&orgs, &environments]).await?;
-        let lane =
-            |row: &gauntlet_pg::Row| ((row.get("org"), row.get("environment")), row.get("lane_id"));
+        let lane = |row: &Row| ((row.get("org"), row.get("environment")), row.get("lane_id"));
         let found: HashMap<Lane, i64> = rows.iter().map(lane).collect();
         if made == 0 {
             self.remember(&found);

@@ -10,8 +10,8 @@ use crate::events::{self, Context, NewEvent};
 use gauntlet_core::limits::LEASE_TTL;
 use gauntlet_core::protocol::{Command, Event, NewShard, Outcome, ShardRow, StopReason, decide};
 use gauntlet_core::{RunId, SessionId};
-use gauntlet_pg::{ToSql, Transaction, Tx};
-use std::collections::{BTreeMap, BTreeSet};
+use gauntlet_pg::{Flight, ToSql, Transaction, Tx, params};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -68,7 +68,8 @@ struct Rows {
     shards: BTreeMap<(RunId, u32), ShardRow>,
     dirty_runs: BTreeSet<RunId>,
     dirty_shards: BTreeMap<(RunId, u32), Duration>,
-    cancelled: BTreeSet<RunId>,
+    /// With the generation that ended.
+    cancelled: BTreeSet<(RunId, u32)>,
     /// With the generation each is of.
     new_shards: Vec<(RunId, u32, NewShard)>,
     /// With the generation and revision of each.
@@ -84,8 +85,9 @@ impl Rows {
         let (shard_runs, indexes): (Vec<Uuid>, Vec<i32>) =
             wanted.map(|(run, index)| (run, signed(index))).unzip();
         let lock_shards: [&(dyn ToSql + Sync); 2] = [&shard_runs, &indexes];
-        let [runs, shards] =
-            tx.pipeline([(sql::RUNS_LOCK, &[&run_ids]), (sql::SHARDS_LOCK, &lock_shards)]).await?;
+        let [runs, shards] = tx
+            .begin_with([(sql::RUNS_LOCK, &[&run_ids]), (sql::SHARDS_LOCK, &lock_shards)])
+            .await?;
         let runs = runs.iter().map(locked_run).collect::<Result<_, _>>()?;
         let shards = shards.iter().map(locked_shard).collect::<Result<_, _>>()?;
         Ok(Self { runs, shards, ..Self::default() })
@@ -118,7 +120,7 @@ impl Rows {
         }
         let cancelled = decision.cancel_open_shards;
         if cancelled {
-            self.cancelled.insert(item.run_id);
+            self.cancelled.insert((item.run_id, generation));
         }
         let new_shards = decision.new_shards.into_iter();
         self.new_shards.extend(new_shards.map(|new| (item.run_id, generation, new)));
@@ -128,35 +130,35 @@ impl Rows {
         Ok(Applied::Decided { outcome: decision.outcome, revision, cancelled })
     }
 
-    /// Rows first, the log last: its feed lanes are the last locks. Where nothing but the log locks anything new, all goes
-    /// in one flight.
+    /// Rows first, the log last: its feed lanes are the last locks. All of it goes with the COMMIT, except what must be
+    /// counted before.
     async fn write(&self, tx: &Tx<'_>, store: &Store) -> Result<(), StoreError> {
-        let rows = async { tokio::try_join!(self.write_shards(tx), self.write_runs(tx)) };
-        if self.cancelled.is_empty() && self.new_shards.is_empty() {
-            tokio::try_join!(rows, self.write_log(tx, store))?;
-            return Ok(());
-        }
-        rows.await?;
-        if !self.cancelled.is_empty() {
-            // After the shards' own rows: one that went back to the queue in this batch is cancelled too.
-            let run_ids: Vec<Uuid> = self.cancelled.iter().map(|run| run.0).collect();
-            tx.execute(sql::SHARDS_CANCEL_OPEN, &[&run_ids]).await?;
-        }
+        let mut flight = Flight::default();
+        self.write_shards(&mut flight);
+        self.write_runs(&mut flight);
         self.insert_shards(tx).await?;
-        self.write_log(tx, store).await
+        if !self.cancelled.is_empty() {
+            // After the shards' own rows and the new ones: what this batch put into the queue is cancelled too.
+            let (run_ids, generations): (Vec<Uuid>, Vec<i32>) =
+                self.cancelled.iter().map(|(run, generation)| (run.0, signed(*generation))).unzip();
+            flight.add(sql::SHARDS_CANCEL_OPEN, params![run_ids, generations]);
+        }
+        let names;
+        if !self.events.is_empty() {
+            let sessions: BTreeSet<SessionId> =
+                self.events.iter().filter_map(|(.., event)| events::session_of(event)).collect();
+            names = store.session_names(tx, &sessions).await?;
+            events::append(&mut flight, &self.new_events(&names));
+        }
+        tx.commit_with(&flight).await?;
+        Ok(())
     }
 
-    async fn write_log(&self, tx: &Tx<'_>, store: &Store) -> Result<(), StoreError> {
-        if self.events.is_empty() {
-            return Ok(());
-        }
-        let sessions: BTreeSet<SessionId> =
-            self.events.iter().filter_map(|(.., event)| events::session_of(event)).collect();
-        let names = store.session_names(tx, &sessions).await?;
+    fn new_events(&self, names: &HashMap<SessionId, String>) -> Vec<NewEvent> {
         let new = self.events.iter().filter_map(|(run_id, generation, revision, event)| {
             let run = self.runs.get(run_id)?;
             let context = Context {
-                names: &names,
+                names,
                 test_count: run.test_count,
                 trigger: &run.trigger,
                 traceparent: &run.traceparent,
@@ -164,42 +166,40 @@ impl Rows {
             };
             Some(NewEvent::of(*run_id, *generation, *revision, event, &context))
         });
-        events::append(tx, &new.collect::<Vec<_>>()).await
+        new.collect()
     }
 
-    async fn write_shards(&self, tx: &Tx<'_>) -> Result<(), StoreError> {
+    fn write_shards<'a>(&'a self, flight: &mut Flight<'a>) {
         let rows: Vec<(&(RunId, u32), &ShardRow, f64)> = self
             .dirty_shards
             .iter()
             .filter_map(|(key, delay)| Some((key, self.shards.get(key)?, delay.as_secs_f64())))
             .collect();
         if rows.is_empty() {
-            return Ok(());
+            return;
         }
         macro_rules! column {
             ($pattern:pat => $value:expr) => {
                 rows.iter().map(|$pattern| $value).collect::<Vec<_>>()
             };
         }
-        tx.execute(
+        flight.add(
             sql::SHARDS_UPDATE,
-            &[
-                &column!((key, ..) => key.0.0),
-                &column!((key, ..) => signed(key.1)),
-                &column!((_, row, _) => row.state.name()),
-                &column!((_, row, _) => epoch_column(row.epoch)),
-                &column!((_, row, _) => epoch_column(row.announced)),
-                &column!((_, row, _) => row.session.map(|session| session.0)),
-                &column!((_, row, _) => signed(row.infra_attempts)),
-                &column!((_, row, _) => array_literal(&row.suspects)),
-                &column!((_, row, _) => array_literal(&row.poisoned)),
-                &column!((_, row, _) => signed(row.reported_count)),
-                &column!((_, row, _) => row.failure_class.clone()),
-                &column!((_, _, delay) => *delay),
+            params![
+                column!((key, ..) => key.0.0),
+                column!((key, ..) => signed(key.1)),
+                column!((_, row, _) => row.state.name()),
+                column!((_, row, _) => epoch_column(row.epoch)),
+                column!((_, row, _) => epoch_column(row.announced)),
+                column!((_, row, _) => row.session.map(|session| session.0)),
+                column!((_, row, _) => signed(row.infra_attempts)),
+                column!((_, row, _) => array_literal(&row.suspects)),
+                column!((_, row, _) => array_literal(&row.poisoned)),
+                column!((_, row, _) => signed(row.reported_count)),
+                column!((_, row, _) => row.failure_class.clone()),
+                column!((_, _, delay) => *delay),
             ],
-        )
-        .await?;
-        Ok(())
+        );
     }
 
     async fn insert_shards(&self, tx: &Tx<'_>) -> Result<(), StoreError> {
@@ -230,38 +230,36 @@ impl Rows {
         if all { Ok(()) } else { Err(StoreError::NoSuchTests) }
     }
 
-    async fn write_runs(&self, tx: &Tx<'_>) -> Result<(), StoreError> {
+    fn write_runs<'a>(&'a self, flight: &mut Flight<'a>) {
         let rows: Vec<(Uuid, &LockedRun)> =
             self.dirty_runs.iter().filter_map(|id| Some((id.0, self.runs.get(id)?))).collect();
         if rows.is_empty() {
-            return Ok(());
+            return;
         }
         macro_rules! column {
             ($pattern:pat => $value:expr) => {
                 rows.iter().map(|$pattern| $value).collect::<Vec<_>>()
             };
         }
-        tx.execute(
+        flight.add(
             sql::RUNS_UPDATE,
-            &[
-                &column!((id, _) => *id),
-                &column!((_, run) => run.row.state.name()),
-                &column!((_, run) => i64::try_from(run.row.revision).unwrap_or(i64::MAX)),
-                &column!((_, run) => signed(run.row.generation)),
-                &column!((_, run) => signed(run.row.shard_count)),
-                &column!((_, run) => signed(run.row.next_shard_index)),
-                &column!((_, run) => signed(run.row.open_shard_count)),
-                &column!((_, run) => run.row.stop_reason.map(StopReason::name)),
-                &column!((_, run) => signed(run.row.finalizer_epoch)),
-                &column!((_, run) => run.row.finalizer.map(|replica| replica.0)),
-                &column!((_, run) => run.row.digest.clone()),
-                &column!((_, run) => run.row.reason.clone()),
-                &column!((_, run) => run.verdict.clone()),
-                &LEASE_TTL.as_secs_f64(),
-                &column!((_, run) => run.row.started),
+            params![
+                column!((id, _) => *id),
+                column!((_, run) => run.row.state.name()),
+                column!((_, run) => i64::try_from(run.row.revision).unwrap_or(i64::MAX)),
+                column!((_, run) => signed(run.row.generation)),
+                column!((_, run) => signed(run.row.shard_count)),
+                column!((_, run) => signed(run.row.next_shard_index)),
+                column!((_, run) => signed(run.row.open_shard_count)),
+                column!((_, run) => run.row.stop_reason.map(StopReason::name)),
+                column!((_, run) => signed(run.row.finalizer_epoch)),
+                column!((_, run) => run.row.finalizer.map(|replica| replica.0)),
+                column!((_, run) => run.row.digest.clone()),
+                column!((_, run) => run.row.reason.clone()),
+                column!((_, run) => run.verdict.clone()),
+                LEASE_TTL.as_secs_f64(),
+                column!((_, run) => run.row.started),
             ],
-        )
-        .await?;
-        Ok(())
+        );
     }
 }

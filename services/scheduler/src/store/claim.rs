@@ -4,10 +4,9 @@
 
 use super::rows::{signed, unsigned};
 use super::{StoreError, sql};
-use crate::grants::{Grant, grant_of};
 use gauntlet_core::limits::SHARD_TESTS_MAX;
 use gauntlet_core::{LeaseId, RunId, SessionId};
-use gauntlet_pg::Tx;
+use gauntlet_pg::{Flight, Row, Tx, params};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
@@ -43,21 +42,49 @@ pub(crate) struct Candidate {
     pub(crate) avoid: Option<SessionId>,
 }
 
-/// Grants what the claimers can take. `announce` says whether this transaction puts a run's grants into its log.
+/// What is granted to whom. Its shards are locked.
+pub(super) struct Assignment {
+    pub(super) grants: Vec<(Candidate, SessionId)>,
+    /// Lanes to charge, and with how much.
+    charges: Vec<(i64, f64)>,
+    /// Nothing was left that these claimers' browsers could take: only new work brings more.
+    pub(super) is_all: bool,
+}
+
+/// Adds what locks the lanes with work for these claimers, fairest first.
+pub(super) fn lock_lanes(flight: &mut Flight<'_>, claimers: &[Claimer]) {
+    flight.add(sql::LANES_LOCK_NEXT, params![browsers(claimers), CLAIM_LANES_MAX]);
+}
+
+/// Begins the transaction with [`lock_lanes`].
+pub(super) async fn begin_with_lanes(
+    tx: &Tx<'_>,
+    claimers: &[Claimer],
+) -> Result<Vec<Row>, StoreError> {
+    let lock: [&(dyn gauntlet_pg::ToSql + Sync); 2] = [&browsers(claimers), &CLAIM_LANES_MAX];
+    let [lanes] = tx.begin_with([(sql::LANES_LOCK_NEXT, &lock)]).await?;
+    Ok(lanes)
+}
+
+fn browsers(claimers: &[Claimer]) -> Vec<String> {
+    let browsers: BTreeSet<&String> = claimers.iter().flat_map(|c| &c.browsers).collect();
+    browsers.into_iter().cloned().collect()
+}
+
+/// Assigns what the claimers can take from locked lanes.
 pub(super) async fn claim(
     tx: &Tx<'_>,
     claimers: &[Claimer],
-    announce: impl Fn(RunId) -> bool,
-    fresh_lease_id: fn() -> LeaseId,
-) -> Result<Vec<Grant>, StoreError> {
+    lanes: &[Row],
+) -> Result<Assignment, StoreError> {
     let mut claimers = claimers.to_vec();
-    let browsers: BTreeSet<String> =
-        claimers.iter().flat_map(|c| c.browsers.iter().cloned()).collect();
-    let browsers: Vec<String> = browsers.into_iter().collect();
+    let browsers = browsers(&claimers);
     let mut carried_tests = BTreeMap::new();
-    let (mut assigned, mut charged, mut costs) = (Vec::new(), Vec::new(), Vec::new());
-    for lane in tx.query(sql::LANES_LOCK_NEXT, &[&browsers, &CLAIM_LANES_MAX]).await? {
+    let (mut grants, mut charges) = (Vec::new(), Vec::new());
+    let mut is_all = (lanes.len() as i64) < CLAIM_LANES_MAX;
+    for lane in lanes {
         if claimers.iter().all(|c| c.free_slots == 0) {
+            is_all = false;
             break;
         }
         let lane_id: i64 = lane.get("lane_id");
@@ -66,31 +93,46 @@ pub(super) async fn claim(
         let rows = tx.query(sql::SHARDS_LOCK_CLAIMABLE, &params).await?;
         let candidates: Vec<Candidate> = rows.iter().map(candidate_of).collect();
         let taken = assign(&mut claimers, &mut carried_tests, &candidates);
+        is_all &= taken.len() == rows.len() && (rows.len() as i64) < CLAIM_SHARDS_MAX;
         let tests: u32 = taken.iter().map(|(c, _)| c.test_count).sum();
         if tests > 0 {
-            charged.push(lane_id);
-            costs.push(f64::from(tests) * TEST_ESTIMATE_S);
+            charges.push((lane_id, f64::from(tests) * TEST_ESTIMATE_S));
         }
-        assigned.extend(taken);
+        grants.extend(taken);
     }
-    if assigned.is_empty() {
-        return Ok(Vec::new());
-    }
-    let runs: Vec<Uuid> = assigned.iter().map(|(c, _)| c.run_id.0).collect();
-    let indexes: Vec<i32> = assigned.iter().map(|(c, _)| signed(c.shard_index)).collect();
-    let sessions: Vec<Uuid> = assigned.iter().map(|(_, session)| session.0).collect();
-    let leases: Vec<Uuid> = assigned.iter().map(|_| fresh_lease_id().0).collect();
-    let announced: Vec<bool> = assigned.iter().map(|(c, _)| announce(c.run_id)).collect();
-    let [_, rows] = tx
-        .pipeline([
-            (sql::LANES_ADVANCE, &[&charged, &costs]),
-            (sql::SHARDS_GRANT, &[&runs, &indexes, &sessions, &leases, &announced]),
-        ])
-        .await?;
-    rows.iter().map(grant_of).collect()
+    Ok(Assignment { grants, charges, is_all })
 }
 
-fn candidate_of(row: &gauntlet_pg::Row) -> Candidate {
+impl Assignment {
+    /// Charges the lanes and leases the shards; the last statement returns what [`grant_of`](crate::grants::grant_of) reads.
+    /// `announce` says whether this transaction puts a run's grants into its log.
+    pub(super) fn write(
+        &self,
+        flight: &mut Flight<'_>,
+        announce: impl Fn(RunId) -> bool,
+        fresh_lease_id: fn() -> LeaseId,
+    ) {
+        let (lanes, costs): (Vec<i64>, Vec<f64>) = self.charges.iter().copied().unzip();
+        flight.add(sql::LANES_ADVANCE, params![lanes, costs]);
+        macro_rules! column {
+            ($pattern:pat => $value:expr) => {
+                self.grants.iter().map(|$pattern| $value).collect::<Vec<_>>()
+            };
+        }
+        flight.add(
+            sql::SHARDS_GRANT,
+            params![
+                column!((c, _) => c.run_id.0),
+                column!((c, _) => signed(c.shard_index)),
+                column!((_, session) => session.0),
+                column!(_ => fresh_lease_id().0),
+                column!((c, _) => announce(c.run_id)),
+            ],
+        );
+    }
+}
+
+fn candidate_of(row: &Row) -> Candidate {
     Candidate {
         run_id: RunId(row.get("run_id")),
         shard_index: unsigned(row.get("shard_index")),

@@ -5,13 +5,13 @@
 //! id, a grant turns up as unnamed at the session's next beat and costs no attempt.
 
 use super::admit::{Admitted, NewRun, admit};
-use super::claim::{Claimer, claim};
+use super::claim::{Candidate, Claimer, begin_with_lanes, claim};
 use super::{Store, StoreError, sql};
 use crate::events::{self, Context, NewEvent};
-use crate::grants::Grant;
+use crate::grants::{Grant, grant_of};
 use gauntlet_core::protocol::Event;
-use gauntlet_core::{LeaseId, RunId};
-use gauntlet_pg::{Transaction, Tx};
+use gauntlet_core::{LeaseEpoch, LeaseId, RunId, SessionId};
+use gauntlet_pg::{Flight, Row, Transaction, Tx, params};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -30,6 +30,8 @@ pub(crate) struct Dispatched {
     pub(crate) admitted: Vec<Admitted>,
     /// Grants, and whether each is in its run's log already.
     pub(crate) grants: Vec<(Grant, bool)>,
+    /// Nothing was left that the claimers' browsers could take.
+    pub(crate) is_all: bool,
 }
 
 impl Transaction for Dispatch<'_> {
@@ -38,7 +40,7 @@ impl Transaction for Dispatch<'_> {
     type Error = StoreError;
 
     async fn run(&self, tx: &Tx<'_>) -> Result<Dispatched, StoreError> {
-        let admitted = admit(tx, self.store, self.runs).await?;
+        let (admitted, lanes) = self.open(tx).await?;
         let new: BTreeMap<RunId, &NewRun> = self
             .runs
             .iter()
@@ -46,67 +48,79 @@ impl Transaction for Dispatch<'_> {
             .filter(|(_, admitted)| **admitted == Admitted::New)
             .map(|(run, _)| (run.run_id, run.as_ref()))
             .collect();
-        let grants = if self.claimers.is_empty() {
-            Vec::new()
-        } else {
-            claim(tx, self.claimers, |run| new.contains_key(&run), self.fresh_lease_id).await?
-        };
-        let announced = |grant: Grant| {
-            let announced = new.contains_key(&grant.run_id);
-            (grant, announced)
-        };
-        let grants: Vec<(Grant, bool)> = grants.into_iter().map(announced).collect();
-        self.log(tx, &new, &grants).await?;
-        Ok(Dispatched { admitted, grants })
+        let assigned = claim(tx, self.claimers, &lanes).await?;
+        let is_new = |run| new.contains_key(&run);
+        let mut flight = Flight::default();
+        // First, so that its answer is found.
+        if !assigned.grants.is_empty() {
+            assigned.write(&mut flight, is_new, self.fresh_lease_id);
+        }
+        self.log(tx, &mut flight, &new, &assigned.grants).await?;
+        let answers = tx.commit_with(&flight).await?;
+        let granted = if assigned.grants.is_empty() { None } else { answers.get(1) };
+        let grant = |row| grant_of(row).map(|grant| (is_new(grant.run_id), grant));
+        let grants = granted.into_iter().flatten().map(grant);
+        let grants = grants.map(|grant| grant.map(|(announced, grant)| (grant, announced)));
+        let grants = grants.collect::<Result<_, _>>()?;
+        Ok(Dispatched { admitted, grants, is_all: assigned.is_all })
     }
 }
 
 impl Dispatch<'_> {
+    /// Admits, and returns the locked lanes to claim from.
+    async fn open(&self, tx: &Tx<'_>) -> Result<(Vec<Admitted>, Vec<Row>), StoreError> {
+        if self.runs.is_empty() {
+            return Ok((Vec::new(), begin_with_lanes(tx, self.claimers).await?));
+        }
+        admit(tx, self.store, self.runs, self.claimers).await
+    }
+
     /// Writes the first events of the new runs; those with a grant are running.
     async fn log(
         &self,
         tx: &Tx<'_>,
+        flight: &mut Flight<'_>,
         new: &BTreeMap<RunId, &NewRun>,
-        grants: &[(Grant, bool)],
+        grants: &[(Candidate, SessionId)],
     ) -> Result<(), StoreError> {
         if new.is_empty() {
             return Ok(());
         }
-        let mut granted: BTreeMap<RunId, Vec<&Grant>> = BTreeMap::new();
-        for (grant, _) in grants.iter().filter(|(_, announced)| *announced) {
-            granted.entry(grant.run_id).or_default().push(grant);
+        let mut granted: BTreeMap<RunId, Vec<&(Candidate, SessionId)>> = BTreeMap::new();
+        for grant in grants.iter().filter(|(shard, _)| new.contains_key(&shard.run_id)) {
+            granted.entry(grant.0.run_id).or_default().push(grant);
         }
         if !granted.is_empty() {
             let runs: Vec<Uuid> = granted.keys().map(|run| run.0).collect();
             let counts: Vec<i32> =
                 granted.values().map(|grants| i32::try_from(grants.len()).unwrap_or(0)).collect();
-            tx.execute(sql::RUNS_START, &[&runs, &counts]).await?;
+            flight.add(sql::RUNS_START, params![runs, counts]);
         }
-        let sessions: BTreeSet<_> = granted.values().flatten().map(|grant| grant.session).collect();
+        let sessions: BTreeSet<_> = granted.values().flatten().map(|grant| grant.1).collect();
         let names = self.store.session_names(tx, &sessions).await?;
         let mut log = Vec::new();
         for (run_id, run) in new {
             log.push(NewEvent::admitted(*run_id, run.test_count(), run.shard_count()));
             let grants = granted.get(run_id).map(Vec::as_slice).unwrap_or_default();
-            log.extend(
-                (2_u64..)
-                    .zip(grants)
-                    .map(|(revision, grant)| started(*run_id, revision, grant, run, &names)),
-            );
+            log.extend((2_u64..).zip(grants).map(|(revision, (shard, session))| {
+                started(*run_id, revision, shard.shard_index, *session, run, &names)
+            }));
         }
-        events::append(tx, &log).await
+        events::append(flight, &log);
+        Ok(())
     }
 }
 
 fn started(
     run_id: RunId,
     revision: u64,
-    grant: &Grant,
+    shard_index: u32,
+    session: SessionId,
     run: &NewRun,
-    names: &HashMap<gauntlet_core::SessionId, String>,
+    names: &HashMap<SessionId, String>,
 ) -> NewEvent {
-    let Grant { shard_index, epoch, session, .. } = *grant;
-    let event = Event::ShardGranted { shard_index, epoch, session };
+    // It is the first grant of a new shard.
+    let event = Event::ShardGranted { shard_index, epoch: LeaseEpoch(1), session };
     let context = Context {
         names,
         test_count: run.test_count(),

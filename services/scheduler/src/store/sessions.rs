@@ -6,7 +6,7 @@ use crate::grants::{Grant, grant_of};
 use gauntlet_core::limits::{BEAT_INTERVAL, LEASE_TTL};
 use gauntlet_core::protocol::Running;
 use gauntlet_core::{LeaseEpoch, RunId, SessionId};
-use gauntlet_pg::{Transaction, Tx};
+use gauntlet_pg::{Flight, Transaction, Tx, params};
 use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
@@ -92,15 +92,23 @@ impl Transaction for RenewSession<'_> {
         let progress = self.held.iter().map(|h| array_literal(h.running.iter().flat_map(progress)));
         let progress: Vec<String> = progress.collect();
         // One flight: an abort hint makes every holder come at once. What a reaped session notes changes nothing that counts.
-        let [_, renewed, _, leases, unnamed] = tx
-            .pipeline([
-                (sql::SESSIONS_RELAX_COMMIT, &[]),
-                (sql::SESSIONS_RENEW, &[session, &ttl, &self.draining]),
-                (sql::SHARDS_BEAT, &[session, &runs, &indexes, &epochs, &running, &progress]),
-                (sql::SHARDS_HELD, &[session, &runs, &indexes, &epochs]),
-                (sql::SHARDS_LIST_UNNAMED, &[session, &runs, &indexes, &epochs]),
-            ])
-            .await?;
+        let named = || params![session, runs.as_slice(), indexes.as_slice(), epochs.as_slice()];
+        let mut flight = Flight::default();
+        flight.add(sql::SESSIONS_RELAX_COMMIT, params![]);
+        flight.add(sql::SESSIONS_RENEW, params![session, ttl, self.draining]);
+        flight.add(
+            sql::SHARDS_BEAT,
+            [named(), params![running, progress]].into_iter().flatten().collect(),
+        );
+        flight.add(sql::SHARDS_HELD, named());
+        flight.add(sql::SHARDS_LIST_UNNAMED, named());
+        let answers = tx.commit_with(&flight).await?;
+        let [_, renewed, _, leases, unnamed] = answers.as_slice() else {
+            return Err(StoreError::Inconsistent {
+                table: "executor_sessions",
+                column: "session_id",
+            });
+        };
         let Some(renewed) = renewed.first() else { return Ok(None) };
         Ok(Some(Beat {
             expires_at: renewed.get("expires_at"),
