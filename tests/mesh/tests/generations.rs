@@ -84,6 +84,32 @@ async fn a10_a_run_that_goes_on_and_a_test_it_does_not_have_are_refused() {
 }
 
 #[tokio::test]
+async fn a10_an_abort_of_a_generation_that_ended_tells_how_and_leaves_the_next_one_alone() {
+    let mut mesh = Mesh::start().await;
+    let replica = fresh_id();
+    let aborted = mesh.trigger(1, v1::RunOptions::default()).await;
+    mesh.abort_generation(&aborted.run_id, 0).await.unwrap();
+    mesh.scheduler.retry_run(retry(&aborted, &[0])).await.unwrap();
+    let late = mesh.abort_generation(&aborted.run_id, 1).await.unwrap();
+    assert_eq!((late.generation, late.state()), (2, RunState::Queued), "the late one is answered");
+    let unnamed = mesh.abort_generation(&aborted.run_id, 0).await.unwrap_err();
+    assert_eq!(reason_of(&unnamed), Some(Reason::FieldInvalid));
+    let unknown = mesh.abort_generation(&aborted.run_id, 3).await.unwrap_err();
+    assert_eq!(reason_of(&unknown), Some(Reason::RunNotFound));
+    assert_eq!(mesh.run(&aborted.run_id).await.state(), RunState::Queued, "nobody aborted it");
+    assert_eq!(mesh.terminal_events(&aborted.run_id).await, 1);
+    mesh.abort_generation(&aborted.run_id, 2).await.unwrap();
+
+    let failed = finished(&mut mesh, &replica, 2, RunState::Failed).await;
+    mesh.scheduler.retry_run(retry(&failed, &[1])).await.unwrap();
+    let late = mesh.abort_generation(&failed.run_id, 1).await.unwrap_err();
+    assert_eq!(reason_of(&late), Some(Reason::RunTerminal));
+    assert!(late.message().contains("FAILED"), "{late}");
+    let run = mesh.abort_generation(&failed.run_id, 2).await.unwrap();
+    assert_eq!((run.generation, run.state()), (2, RunState::Aborted));
+}
+
+#[tokio::test]
 async fn b8_a_completion_of_the_generation_before_counts_nothing() {
     let mut mesh = Mesh::start().await;
     let run = mesh.trigger(2, v1::RunOptions::default()).await;

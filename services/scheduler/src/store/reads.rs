@@ -2,7 +2,7 @@
 
 use super::rows::{epoch, signed, unsigned};
 use super::{Store, StoreError, sql};
-use crate::events::wire_stop_reason;
+use crate::events::{wire_state, wire_stop_reason};
 use gauntlet_core::limits::LEASE_TTL;
 use gauntlet_core::protocol::{RunState, StopReason};
 use gauntlet_core::{LeaseEpoch, ReplicaId, RunId};
@@ -177,6 +177,23 @@ impl Store {
         let params: [&(dyn gauntlet_pg::ToSql + Sync); 3] = [&run_id.0, &after, &count(limit)];
         let rows = self.pool.read().query(sql::EVENTS_PAGE, &params).await?;
         rows.iter().map(event_of).collect()
+    }
+
+    /// Returns how a generation that has ended did.
+    pub(crate) async fn find_end(
+        &self,
+        run_id: RunId,
+        generation: u32,
+    ) -> Result<RunState, StoreError> {
+        let params: [&(dyn gauntlet_pg::ToSql + Sync); 2] = [&run_id.0, &signed(generation)];
+        let row = self.pool.read().query_one(sql::EVENTS_FIND_END, &params).await?;
+        let state = match event_of(&row)?.event {
+            Some(v1::run_event::Event::Terminal(terminal)) => {
+                RunState::ALL.into_iter().find(|state| wire_state(*state) == terminal.state())
+            }
+            _ => None,
+        };
+        state.ok_or(StoreError::Inconsistent { table: "run_events", column: "payload" })
     }
 
     /// Returns the feed's identity.

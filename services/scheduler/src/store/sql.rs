@@ -39,6 +39,7 @@ statements! {
     EVENTS_FEED_ID = "events/feed_id",
     EVENTS_FEED_PAGE = "events/feed_page",
     EVENTS_FEED_PAGE_OF_ENDS = "events/feed_page_of_ends",
+    EVENTS_FIND_END = "events/find_end",
     EVENTS_LOCK_FEED_LANES = "events/lock_feed_lanes",
     EVENTS_PAGE = "events/page",
     LANES_ACTIVATE = "lanes/activate",
