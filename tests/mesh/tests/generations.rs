@@ -50,6 +50,14 @@ async fn a10_a_partial_retry_is_a_generation_with_its_own_shards_verdict_and_ter
     for grant in &grants {
         executor.complete(grant, CompletionKind::Done).await;
     }
+    for (generation, ordinals) in [(1, vec![0, 1, 2, 3, 4, 5]), (2, vec![1, 3, 5])] {
+        let request = v1::GetGenerationRequest { run_id: run.run_id.clone(), generation };
+        let planned = mesh.finalizations.get_generation(request).await.unwrap().into_inner();
+        assert_eq!(planned.ordinals, ordinals);
+    }
+    let unknown = v1::GetGenerationRequest { run_id: run.run_id.clone(), generation: 3 };
+    let refused = mesh.finalizations.get_generation(unknown).await.unwrap_err();
+    assert_eq!(reason_of(&refused), Some(Reason::RunNotFound));
     let claim = mesh.claim_finalization(&replica).await.unwrap();
     assert_eq!((claim.generation, claim.finalizer_epoch, claim.test_count), (2, 1, 6));
     assert_eq!(claim.shards.len(), 2, "only the shards of the generation");

@@ -167,6 +167,17 @@ impl Store {
         Ok(planned.collect())
     }
 
+    /// Returns the tests that a generation runs, ascending; none of them when there is no such generation.
+    pub(crate) async fn list_ordinals(
+        &self,
+        run_id: RunId,
+        generation: i32,
+    ) -> Result<Vec<i32>, StoreError> {
+        let params: [&(dyn gauntlet_pg::ToSql + Sync); 2] = [&run_id.0, &generation];
+        let rows = self.pool.read().query(sql::SHARDS_LIST_ORDINALS, &params).await?;
+        Ok(rows.iter().map(|row| row.get("ordinal")).collect())
+    }
+
     /// Returns a run's events after a revision.
     pub(crate) async fn list_events(
         &self,

@@ -83,6 +83,7 @@ statements! {
     SHARDS_LIST_UNNAMED = "shards/list_unnamed",
     SHARDS_LOCK = "shards/lock",
     SHARDS_LOCK_CLAIMABLE = "shards/lock_claimable",
+    SHARDS_LIST_ORDINALS = "shards/list_ordinals",
     SHARDS_PLANNED_PAGE = "shards/planned_page",
     SHARDS_SUMMARIES = "shards/summaries",
     SHARDS_UPDATE = "shards/update",
