@@ -54,6 +54,10 @@ impl World {
         Fence { run_id: self.run_id, generation: 1, shard_index, epoch }
     }
 
+    fn url(&self) -> &str {
+        self._database.url()
+    }
+
     /// Takes the lock of a run on a connection of its own.
     async fn hold(&self, lock: &str, run_id: RunId) -> tokio_postgres::Client {
         let bytes = run_id.0.as_bytes();
