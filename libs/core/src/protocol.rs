@@ -48,8 +48,10 @@ pub enum Command {
         /// Epoch the reaper saw.
         epoch: LeaseEpoch,
     },
-    /// Somebody aborts the run.
+    /// Somebody aborts a generation of the run.
     Abort {
+        /// Which one: a later one is left alone, so that a late repeat ends nothing that nobody looked at.
+        generation: u32,
         /// Why, for people.
         reason: String,
     },
@@ -189,7 +191,7 @@ pub fn decide(
             Ok(lease::complete(run, shard, *session, *epoch, completion, *parked))
         }
         (Command::Lose { epoch }, Some(shard)) => Ok(lease::lose(run, shard, *epoch)),
-        (Command::Abort { reason }, None) => Ok(close::abort(run, reason)),
+        (Command::Abort { generation, reason }, None) => Ok(close::abort(run, *generation, reason)),
         (Command::Stop { generation, reason, parked }, None) => {
             Ok(close::stop(run, *generation, *reason, *parked))
         }

@@ -1,7 +1,7 @@
 //! What a sealed generation says: exactly one outcome for every planned test of the run (RN-5). Pure.
 //!
-//! A generation speaks for the whole run (A10): tests that it ran again ended as their attempts in it say, every other test
-//! as the generation before says. The generation whose attempts decide a test is its origin. Called by results when it seals,
+//! A generation speaks for the whole run (A10): tests that it planned ended as their attempts in it say, or did not end in it
+//! (C1: an aborted retry skips them), and every other test as the generation before says. The generation whose attempts decide a test is its origin. Called by results when it seals,
 //! and by the model and the simulator of the protocol.
 
 use crate::verdict::{AttemptOutcome, Counts, SkipReason, TestOutcome, digest, merge_attempts};
@@ -27,7 +27,7 @@ pub struct Ending {
     pub generation: i32,
     /// Tests of the run.
     pub test_count: u32,
-    /// Tests of the generation; none when not known: then those that it finished.
+    /// Tests of the generation; none when they are all of the run, as those of the first are.
     pub planned: Option<BTreeSet<u32>>,
     /// Why tests without a final attempt have none.
     pub rest: Rest,
@@ -147,7 +147,7 @@ impl Sealed {
         let mut tries = Tries::of(attempts);
         let tests = (0..ending.test_count).map(|ordinal| {
             let (outcomes, is_final) = tries.take(ordinal);
-            if let Some(kept) = ending.kept(ordinal, is_final, former) {
+            if let Some(kept) = ending.kept(ordinal, former) {
                 return kept;
             }
             let merged = merge_attempts(&outcomes).filter(|_| is_final);
@@ -207,15 +207,10 @@ impl Sealed {
 }
 
 impl Ending {
-    /// Returns what the generation before said of a test that this one does not decide.
-    fn kept(&self, ordinal: u32, is_final: bool, former: &[TestEnd]) -> Option<TestEnd> {
-        let former = former.get(usize::try_from(ordinal).ok()?).copied()?;
-        let keeps = match &self.planned {
-            Some(planned) => !planned.contains(&ordinal),
-            // A test that was not run before has no result to keep.
-            None => !is_final && former.outcome != TestOutcome::NotRun,
-        };
-        keeps.then_some(former)
+    /// Returns what the generation before said of a test that is none of this one.
+    fn kept(&self, ordinal: u32, former: &[TestEnd]) -> Option<TestEnd> {
+        let kept = self.planned.as_ref().is_some_and(|planned| !planned.contains(&ordinal));
+        former.get(usize::try_from(ordinal).ok()?).copied().filter(|_| kept)
     }
 }
 

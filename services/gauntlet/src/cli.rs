@@ -233,6 +233,9 @@ pub(crate) struct ListArgs {
 pub(crate) struct AbortArgs {
     /// The run.
     pub(crate) run_id: String,
+    /// The generation to abort; without it, the one that the run is in. One that has ended is left as it ended.
+    #[arg(long, value_parser = clap::value_parser!(i32).range(1..))]
+    pub(crate) generation: Option<i32>,
     /// Why, for those who read the run later.
     #[arg(long, default_value = "aborted by hand")]
     pub(crate) reason: String,

@@ -118,9 +118,15 @@ impl Mesh {
         present(reply.run)
     }
 
-    /// Aborts a run.
-    pub(crate) async fn abort_run(&self, run_id: &str, reason: &str) -> Result<v1::Run, Failure> {
-        let request = v1::AbortRunRequest { run_id: run_id.to_owned(), reason: reason.to_owned() };
+    /// Aborts a generation of a run; returns the run, which may be in a later one.
+    pub(crate) async fn abort_run(
+        &self,
+        run_id: &str,
+        generation: i32,
+        reason: &str,
+    ) -> Result<v1::Run, Failure> {
+        let (run_id, reason) = (run_id.to_owned(), reason.to_owned());
+        let request = v1::AbortRunRequest { run_id, reason, generation };
         let reply = self
             .call("cannot abort the run", request, |mut mesh, request| async move {
                 mesh.scheduler.abort_run(request).await

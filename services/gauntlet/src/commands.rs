@@ -107,7 +107,16 @@ fn row(run: &v1::Run) -> String {
 
 async fn abort(args: AbortArgs) -> Result<Exit, Failure> {
     let mesh = mesh_of(&args.target).await?;
-    let run = mesh.abort_run(&args.run_id, &args.reason).await?;
-    output::line(&format!("{} {}", run.run_id, names::state(run.state())));
+    // What is aborted is what the run is in now: the repetitions of the call name it, too.
+    let generation = match args.generation {
+        Some(generation) => generation,
+        None => mesh.get_run(&args.run_id).await?.generation,
+    };
+    let run = mesh.abort_run(&args.run_id, generation, &args.reason).await?;
+    output::line(&format!("{} {}", run.run_id, names::state(v1::RunState::Aborted)));
+    if run.generation != generation {
+        let state = names::state(run.state());
+        output::note(&format!("its generation {} is {state}", run.generation));
+    }
     Ok(Exit::Clean)
 }

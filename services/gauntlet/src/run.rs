@@ -172,7 +172,7 @@ async fn follow_own(
                 tokio::select! {
                     biased;
                     () = signals.killed() => None,
-                    ended = abort_own(mesh, &run.run_id, &mut following) => Some(ended),
+                    ended = abort_own(mesh, run, &mut following) => Some(ended),
                 }
             }
         }
@@ -184,10 +184,10 @@ async fn follow_own(
 /// Aborts the run and follows it to its end.
 async fn abort_own(
     mesh: &Mesh,
-    run_id: &str,
+    run: &v1::Run,
     following: impl Future<Output = Result<(), Failure>>,
 ) -> Result<(), Failure> {
-    match mesh.abort_run(run_id, "interrupted at the command line").await {
+    match mesh.abort_run(&run.run_id, run.generation, "interrupted at the command line").await {
         Err(failure @ Failure::Infrastructure(_)) => Err(failure),
         // Refused when the run ended by itself meanwhile; its own end is told then.
         Ok(_) | Err(Failure::Usage(_) | Failure::Import(_)) => following.await,

@@ -161,8 +161,17 @@ impl Store {
         Ok(())
     }
 
-    pub(crate) async fn list_deliveries(&self, run_id: RunId) -> Result<Vec<DeliveryRow>, PgError> {
-        let rows = self.pool.read().query(sql::DELIVERIES_OF_RUN, &[&run_id.0]).await?;
+    /// Returns up to `limit` deliveries of a run after one of that age and id, oldest first.
+    pub(crate) async fn list_deliveries(
+        &self,
+        run_id: RunId,
+        (created_at, delivery_id): &(Timestamp, String),
+        limit: usize,
+    ) -> Result<Vec<DeliveryRow>, PgError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let params: [&(dyn gauntlet_pg::ToSql + Sync); 4] =
+            [&run_id.0, created_at, delivery_id, &limit];
+        let rows = self.pool.read().query(sql::DELIVERIES_PAGE_OF_RUN, &params).await?;
         let delivery = |row: &Row| DeliveryRow {
             delivery_id: row.get("delivery_id"),
             run_id: RunId(row.get("run_id")),

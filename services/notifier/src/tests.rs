@@ -71,9 +71,14 @@ impl World {
         run_id
     }
 
+    async fn deliveries(&self, run_id: RunId) -> Vec<DeliveryRow> {
+        let first = (jiff::Timestamp::UNIX_EPOCH, String::new());
+        self.store.list_deliveries(run_id, &first, 10).await.unwrap()
+    }
+
     async fn delivery(&self, run_id: RunId, state: &str) -> DeliveryRow {
         wait_until(WITHIN, state, async || {
-            let mut rows = self.store.list_deliveries(run_id).await.unwrap();
+            let mut rows = self.deliveries(run_id).await;
             match rows.pop() {
                 Some(row) if row.state == state && rows.is_empty() => Ok(row),
                 row => Err(row.map(|row| (row.state, row.last_error, rows.len() + 1))),

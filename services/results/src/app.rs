@@ -3,6 +3,7 @@
 use crate::artifacts::Artifacts;
 use crate::config::Config;
 use crate::finalize::Finalizer;
+use crate::follow::Sealer;
 use crate::grpc::{Handlers, SERVICES};
 use crate::store::{Store, StoreError};
 use crate::{migrations, partitions};
@@ -87,7 +88,8 @@ impl App {
         let finalizer =
             Finalizer::run(store.clone(), scheduler.clone(), replica, lifecycle.clone());
         lifecycle.spawn("finalize", finalizer);
-        let follower = Follower::new(store.clone(), scheduler, &lifecycle);
+        let sealer = Sealer::new(store.clone(), scheduler.clone());
+        let follower = Follower::new(sealer, scheduler, &lifecycle);
         lifecycle.spawn("follow", follower.run());
         lifecycle.spawn("audit", gauntlet_audit::run(store.clone(), lifecycle.clone()));
         lifecycle.spawn("partitions", partitions::run(store, lifecycle.clone()));

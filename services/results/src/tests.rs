@@ -7,12 +7,10 @@ use crate::store::{
 use gauntlet_core::RunId;
 use gauntlet_core::seal::{Ending, Rest, Sealed};
 use gauntlet_core::verdict::TestOutcome;
-use gauntlet_feed::Follower;
 use gauntlet_pg::{PgConfig, Pool, prepare_all};
 use gauntlet_proto::v1;
-use gauntlet_rpc::Peer;
 use gauntlet_runtime::{Lifecycle, ids};
-use gauntlet_testkit::{FakeEventFeed, TestDatabase, migrations_of, wait_until};
+use gauntlet_testkit::{TestDatabase, migrations_of, wait_until};
 use prost::Message as _;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -21,6 +19,7 @@ mod audit;
 mod batches;
 mod fail_fast;
 mod finalizer;
+mod follow;
 mod generations;
 
 struct World {
@@ -53,6 +52,10 @@ impl World {
 
     fn fence(&self, shard_index: i32, epoch: i64) -> Fence {
         Fence { run_id: self.run_id, generation: 1, shard_index, epoch }
+    }
+
+    fn url(&self) -> &str {
+        self._database.url()
     }
 
     /// Takes the lock of a run on a connection of its own.
@@ -339,41 +342,6 @@ async fn a_run_over_its_budget_of_artifacts_is_refused_and_a_repeat_is_not_charg
         let charged = world.store.charge_artifact(run_id, &hash, size, budget).await.unwrap();
         assert_eq!(charged, fits, "step {index}");
     }
-}
-
-/// The end of a run of two tests, without a verdict.
-fn ended(run_id: &str, state: v1::RunState) -> v1::RunEvent {
-    let terminal = v1::RunTerminal { state: state.into(), test_count: 2, ..Default::default() };
-    let event = Some(v1::run_event::Event::Terminal(terminal));
-    v1::RunEvent { run_id: run_id.to_owned(), generation: 1, event, ..Default::default() }
-}
-
-#[tokio::test]
-async fn c1_an_abort_in_the_feed_seals_the_run_once_whatever_comes_before_and_again() {
-    let world = World::start().await;
-    let feed = FakeEventFeed::start().await;
-    let lifecycle = Lifecycle::new();
-    let scheduler = Peer::connect_lazy(feed.endpoint()).unwrap();
-    lifecycle.spawn("follow", Follower::new(world.store.clone(), scheduler, &lifecycle).run());
-    feed.publish(ended("nobody", v1::RunState::Aborted));
-    feed.publish(ended(&world.run_id.to_string(), v1::RunState::Running));
-    let aborted = ended(&world.run_id.to_string(), v1::RunState::Aborted);
-    let until_at = async |position: i64| {
-        wait_until(Duration::from_secs(10), "the cursor", async || {
-            let cursors = world.store.list_cursors().await.unwrap();
-            let at = cursors.first().map(|c| (c.feed_id.to_string(), c.position));
-            if at == Some((feed.feed_id(), position)) { Ok(()) } else { Err(at) }
-        })
-        .await;
-    };
-    let position = feed.publish(aborted.clone());
-    until_at(position).await;
-    assert_eq!(world.outcomes(10).await, [TestOutcome::Skipped; 2]);
-    feed.restore();
-    let position = feed.publish(aborted);
-    until_at(position).await;
-    assert_eq!(world.outcomes(10).await, [TestOutcome::Skipped; 2]);
-    lifecycle.kill();
 }
 
 #[tokio::test]

@@ -4,9 +4,10 @@
 //! every change of a run is one transaction decided by `core::protocol` under the run's row lock, with its events. It never
 //! looks inside results and never calls the internet. Invariants: RN-1 … RN-4, SH-1, SH-2, SH-4, FN-1, FD-1.
 //!
-//! Reading order is request order: `grpc` → use case (`admit`, `retry`, `dispatch`, `commit`, `finalize`, `reconcile`) → `store`.
+//! Reading order is request order: `grpc` → use case (`admit`, `retry`, `abort`, `dispatch`, `commit`, `finalize`, `reconcile`) → `store`.
 //! A crash anywhere loses replies, never facts: commands can be repeated, and the reconcilers find what is half done.
 
+mod abort;
 mod admit;
 mod app;
 mod audit;

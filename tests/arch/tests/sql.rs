@@ -68,6 +68,14 @@ fn query(file: &File, names: &str) -> Vec<String> {
             after.trim().chars().take(20).collect::<String>()
         ));
     }
+    let in_session = code.match_indices("advisory_lock").filter(|(at, _)| {
+        let function = code[..*at].rsplit(|c: char| !c.is_alphanumeric() && c != '_').next();
+        function.is_none_or(|function| !function.ends_with("xact_"))
+    });
+    for (at, _) in in_session {
+        let line = code[..at].matches('\n').count() + 1;
+        found.push(format!("{path}:{line}: a lock of the session stays with a pooled connection"));
+    }
     let words: Vec<&str> = code.split_whitespace().collect();
     // The columns of unnest are named in its alias.
     let all = |four: &[&str]| four[..2] == ["SELECT", "*"] && !four[3].starts_with("unnest(");
@@ -173,6 +181,14 @@ mod seeded {
                 .contains("lock.sql:2: more than one")
         );
         assert!(says(path, "-- A.\nSELECT * FROM a", "\"runs/lock\"").contains("SELECT *"));
+        for lock in ["pg_advisory_lock", "pg_try_advisory_lock", "pg_advisory_lock_shared"] {
+            let query = format!("-- A.\nSELECT {lock}(1)");
+            assert!(
+                says(path, &query, "\"runs/lock\"").contains("lock.sql:2: a lock of the session")
+            );
+        }
+        let query = "-- A.\nSELECT pg_advisory_xact_lock(1), pg_try_advisory_xact_lock_shared(2)";
+        assert_eq!(says(path, query, "\"runs/lock\""), "");
         assert!(
             says("services/results/queries/lock.sql", "-- A.\nSELECT 1", "").contains("a query is")
         );

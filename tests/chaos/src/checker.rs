@@ -155,7 +155,7 @@ fn ended(found: &mut Found<'_>, number: i32, generation: &Generation) {
     }
 }
 
-/// Exactly one outcome for every test: of its attempts in this generation; else, of an aborted one, what it was before.
+/// Exactly one outcome for every test: of its attempts in this generation if it planned the test; else what it was before.
 fn merged(
     found: &mut Found<'_>,
     number: i32,
@@ -171,10 +171,7 @@ fn merged(
         let is_final = rows.last().is_some_and(|row| row.is_final);
         let outcome = match merge_attempts(&tries).filter(|_| is_final) {
             Some(outcome) => outcome,
-            None if aborted => match before.get(ordinal) {
-                Some(_) => continue,
-                None => TestOutcome::Skipped,
-            },
+            None if aborted => TestOutcome::Skipped,
             None if generation.given_up.contains(ordinal) => TestOutcome::Errored,
             None => {
                 found.note("lost", format!("generation {number} test {ordinal} has no outcome"));

@@ -230,7 +230,7 @@ impl Driver {
         let begun = Instant::now();
         if let Some(wait) = abort_after {
             tokio::time::sleep(wait).await;
-            let aborted = self.abort(record.run_id).await?;
+            let aborted = self.abort(record.run_id, record.generations).await?;
             record.aborts.push(AbortRecord { generation: record.generations, aborted });
         }
         loop {
@@ -250,10 +250,10 @@ impl Driver {
         }
     }
 
-    /// Returns whether the run was aborted; else it had ended before.
-    async fn abort(&self, run_id: Uuid) -> Result<bool, Status> {
-        let request =
-            v1::AbortRunRequest { run_id: run_id.to_string(), reason: "chaos".to_owned() };
+    /// Returns whether the generation was aborted; else it had ended before.
+    async fn abort(&self, run_id: Uuid, generation: i32) -> Result<bool, Status> {
+        let (run_id, reason) = (run_id.to_string(), "chaos".to_owned());
+        let request = v1::AbortRunRequest { run_id, reason, generation };
         let send = |mut client: SchedulerServiceClient<Peer>| {
             let request = with_deadline(request.clone(), TRY_MAX);
             async move { client.abort_run(request).await }

@@ -23,7 +23,7 @@ async fn an_abort_takes_what_the_same_batch_has_planned_before_and_nothing_plann
     let world = World::start().await;
     let completion = Completion::Done { reported_count: 0, deferred: vec![0] };
     let defer = Command::Complete { session: HOLDER, epoch: GRANTED, completion, parked: None };
-    let abort = Command::Abort { reason: "enough".to_owned() };
+    let abort = Command::Abort { generation: 1, reason: "enough".to_owned() };
     let waiting = waiting_after(&world, [(Some(0), defer), (None, abort.clone())]).await;
     assert_eq!(waiting, 0, "nobody runs the deferred test of an aborted run");
     let retry = Command::Retry { generation: 1, shards: vec![vec![0]] };

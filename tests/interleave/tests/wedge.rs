@@ -47,7 +47,7 @@ async fn batches_about_the_same_runs_lock_them_in_ascending_order_however_they_c
     let world = World::start().await;
     let runs = [world.runs[0], world.runs[1], world.runs[2]];
     world.aside().admit(&runs.map(|run| (run, "e")), 1).await;
-    let abort = |run| (run, None, Command::Abort { reason: "test".to_owned() });
+    let abort = |run| (run, None, Command::Abort { generation: 1, reason: "test".to_owned() });
     let work = |side: usize, runs: Vec<_>| -> Work {
         let scheduler = world.scheduler(side);
         Box::pin(async move { scheduler.apply(runs).await })
@@ -73,7 +73,7 @@ async fn a_beat_and_an_abort_lock_the_shards_of_a_session_in_the_same_order() {
             async move { beat.renew(HOLDER, &[2, 1, 0].map(|shard| (run, shard, GRANTED))).await },
         ),
         Box::pin(async move {
-            let command = Command::Abort { reason: "test".to_owned() };
+            let command = Command::Abort { generation: 1, reason: "test".to_owned() };
             abort.apply(vec![(run, None, command)]).await
         }),
     ];

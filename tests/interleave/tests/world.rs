@@ -195,7 +195,9 @@ impl World {
             Kind::Complete => about_shard(done()),
             Kind::HandBack => about_shard(completed(Completion::HandedBack)),
             Kind::Abort => {
-                let abort = |run| (run, None, Command::Abort { reason: format!("by {side}") });
+                let abort = |run| {
+                    (run, None, Command::Abort { generation: 1, reason: format!("by {side}") })
+                };
                 turned(side, vec![abort(run), abort(more)])
             }
             Kind::Stop => {

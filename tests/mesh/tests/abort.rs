@@ -52,7 +52,8 @@ async fn b5_abort_close_and_completion_race_to_exactly_one_terminal_event() {
         let mut executor = mesh.open_session(1).await;
         let grant = executor.claim(5).await.remove(0);
         let (mut aborter, mut other) = (mesh.scheduler.clone(), mesh.scheduler.clone());
-        let request = v1::AbortRunRequest { run_id: run.run_id.clone(), reason: "race".into() };
+        let (run_id, reason) = (run.run_id.clone(), "race".into());
+        let request = v1::AbortRunRequest { run_id, reason, generation: 1 };
         let (_, first, second) = tokio::join!(
             executor.complete(&grant, CompletionKind::Done),
             aborter.abort_run(request.clone()),

@@ -50,6 +50,14 @@ async fn a10_a_partial_retry_is_a_generation_with_its_own_shards_verdict_and_ter
     for grant in &grants {
         executor.complete(grant, CompletionKind::Done).await;
     }
+    for (generation, ordinals) in [(1, vec![0, 1, 2, 3, 4, 5]), (2, vec![1, 3, 5])] {
+        let request = v1::GetGenerationRequest { run_id: run.run_id.clone(), generation };
+        let planned = mesh.finalizations.get_generation(request).await.unwrap().into_inner();
+        assert_eq!(planned.ordinals, ordinals);
+    }
+    let unknown = v1::GetGenerationRequest { run_id: run.run_id.clone(), generation: 3 };
+    let refused = mesh.finalizations.get_generation(unknown).await.unwrap_err();
+    assert_eq!(reason_of(&refused), Some(Reason::RunNotFound));
     let claim = mesh.claim_finalization(&replica).await.unwrap();
     assert_eq!((claim.generation, claim.finalizer_epoch, claim.test_count), (2, 1, 6));
     assert_eq!(claim.shards.len(), 2, "only the shards of the generation");
@@ -81,6 +89,32 @@ async fn a10_a_run_that_goes_on_and_a_test_it_does_not_have_are_refused() {
     let refused = mesh.scheduler.retry_run(retry(&open, &[])).await.unwrap_err();
     assert_eq!(reason_of(&refused), Some(Reason::FieldInvalid));
     assert_eq!(mesh.run(&open.run_id).await.generation, 1);
+}
+
+#[tokio::test]
+async fn a10_an_abort_of_a_generation_that_ended_tells_how_and_leaves_the_next_one_alone() {
+    let mut mesh = Mesh::start().await;
+    let replica = fresh_id();
+    let aborted = mesh.trigger(1, v1::RunOptions::default()).await;
+    mesh.abort_generation(&aborted.run_id, 0).await.unwrap();
+    mesh.scheduler.retry_run(retry(&aborted, &[0])).await.unwrap();
+    let late = mesh.abort_generation(&aborted.run_id, 1).await.unwrap();
+    assert_eq!((late.generation, late.state()), (2, RunState::Queued), "the late one is answered");
+    let unnamed = mesh.abort_generation(&aborted.run_id, 0).await.unwrap_err();
+    assert_eq!(reason_of(&unnamed), Some(Reason::FieldInvalid));
+    let unknown = mesh.abort_generation(&aborted.run_id, 3).await.unwrap_err();
+    assert_eq!(reason_of(&unknown), Some(Reason::RunNotFound));
+    assert_eq!(mesh.run(&aborted.run_id).await.state(), RunState::Queued, "nobody aborted it");
+    assert_eq!(mesh.terminal_events(&aborted.run_id).await, 1);
+    mesh.abort_generation(&aborted.run_id, 2).await.unwrap();
+
+    let failed = finished(&mut mesh, &replica, 2, RunState::Failed).await;
+    mesh.scheduler.retry_run(retry(&failed, &[1])).await.unwrap();
+    let late = mesh.abort_generation(&failed.run_id, 1).await.unwrap_err();
+    assert_eq!(reason_of(&late), Some(Reason::RunTerminal));
+    assert!(late.message().contains("FAILED"), "{late}");
+    let run = mesh.abort_generation(&failed.run_id, 2).await.unwrap();
+    assert_eq!((run.generation, run.state()), (2, RunState::Aborted));
 }
 
 #[tokio::test]

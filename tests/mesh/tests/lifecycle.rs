@@ -106,3 +106,22 @@ async fn b9_a_hand_back_is_granted_again_at_once_under_a_higher_epoch() {
     assert_eq!(second.infra_attempt, 1, "no attempt was consumed");
     assert_eq!(executor.complete(&first, CompletionKind::Done).await, CompletionResult::LeaseLost);
 }
+
+#[tokio::test]
+async fn an_executor_whose_session_expired_is_not_listed_even_before_it_is_reaped() {
+    let mut mesh = Mesh::start().await;
+    mesh.open_session(1).await;
+    let run = mesh.trigger(1, v1::RunOptions::default()).await;
+    let listed = mesh.scheduler.list_executors(v1::ListExecutorsRequest {}).await.unwrap();
+    assert_eq!(listed.into_inner().executors.len(), 1);
+    // As during the time of grace after an outage.
+    let sql = mesh.sql().await;
+    let expire = "UPDATE reaper_ticks SET reap_after = now() + interval '1 h';
+                  UPDATE executor_sessions SET expires_at = now() - interval '1 ms'";
+    sql.batch_execute(expire).await.unwrap();
+    let listed = mesh.scheduler.list_executors(v1::ListExecutorsRequest {}).await.unwrap();
+    assert!(listed.into_inner().executors.is_empty());
+    assert_eq!(mesh.run(&run.run_id).await.waiting_reason, "no executor is connected");
+    let unreaped = "SELECT count(*) FROM executor_sessions WHERE NOT reaped";
+    assert_eq!(sql.query_one(unreaped, &[]).await.unwrap().get::<_, i64>(0), 1);
+}

@@ -103,7 +103,16 @@ impl Mesh {
     }
 
     pub(crate) async fn abort(&mut self, run_id: &str) -> Result<v1::Run, tonic::Status> {
-        let request = v1::AbortRunRequest { run_id: run_id.to_owned(), reason: "test".into() };
+        self.abort_generation(run_id, 1).await
+    }
+
+    pub(crate) async fn abort_generation(
+        &mut self,
+        run_id: &str,
+        generation: i32,
+    ) -> Result<v1::Run, tonic::Status> {
+        let (run_id, reason) = (run_id.to_owned(), "test".into());
+        let request = v1::AbortRunRequest { run_id, reason, generation };
         self.scheduler.abort_run(request).await.map(|r| r.into_inner().run.unwrap())
     }
 

@@ -36,6 +36,8 @@ pub enum Broken {
     CloseOfAnyGeneration,
     /// An abort writes whatever the run has become.
     AbortWithoutFirstWriter,
+    /// An abort ends whichever generation it finds.
+    AbortOfAnyGeneration,
     /// A report is stored whatever the fence says.
     IngestWithoutFence,
     /// A report is stored again when it comes again.
@@ -87,6 +89,9 @@ impl Rules {
             }
             (Self::Wrong(Broken::AbortWithoutFirstWriter), Command::Abort { .. }) => {
                 run.state = RunState::Running;
+            }
+            (Self::Wrong(Broken::AbortOfAnyGeneration), Command::Abort { generation, .. }) => {
+                *generation = run.generation;
             }
             _ => {}
         }

@@ -7,6 +7,7 @@ use gauntlet_core::protocol::{
     ShardState, decide,
 };
 use gauntlet_core::{LeaseEpoch, SessionId};
+use std::collections::BTreeSet;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,6 +89,13 @@ impl Run {
     pub fn test_count(&self) -> u32 {
         let ordinals = self.plans.iter().flat_map(|plan| plan.ordinals.iter());
         ordinals.max().map_or(0, |last| last + 1)
+    }
+
+    /// Returns the tests that a generation planned.
+    #[must_use]
+    pub fn ordinals_of(&self, generation: u32) -> BTreeSet<u32> {
+        let plans = self.plans.iter().filter(|plan| plan.generation == generation);
+        plans.flat_map(|plan| plan.ordinals.iter().copied()).collect()
     }
 
     /// Returns how each generation that ended did, in order: state and reason; a reason means that nobody judged it.

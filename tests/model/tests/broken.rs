@@ -4,7 +4,7 @@
 
 use crate::checked::check;
 use crate::reach::find_lockup;
-use crate::real::{calm, failures, generations, hands, siblings, stops};
+use crate::real::{aborted_generations, calm, failures, generations, hands, siblings, stops};
 use crate::world::Scenario;
 use gauntlet_tests_model::{Broken, Rules};
 use stateright::{Checker, HasDiscoveries, Model, Path};
@@ -68,6 +68,11 @@ fn a10_a_close_of_any_generation_gives_the_second_the_verdict_of_the_first() {
 #[test]
 fn b5_an_abort_that_is_not_first_ends_a_run_twice() {
     find(Broken::AbortWithoutFirstWriter, stops(), "RN-1");
+}
+
+#[test]
+fn a10_an_abort_of_any_generation_ends_one_that_nobody_asked_about() {
+    find(Broken::AbortOfAnyGeneration, aborted_generations(), "C1");
 }
 
 #[test]

@@ -38,6 +38,7 @@ impl Model for Scenario {
         );
         all.push(Property::always("FN-2", |_, w: &World| w.digest_is_recomputable()));
         all.push(Property::always("B4", |_, w: &World| w.has_somebody_to_elect()));
+        all.push(Property::always("C1", |_, w: &World| w.aborted_as_asked()));
         all.push(Property::always("A8", |_, w: &World| w.passed_by_right()));
         all.push(Property::sometimes("a run passes", |_, w: &World| {
             w.run.row.state == RunState::Passed
@@ -164,7 +165,7 @@ impl Scenario {
                 }
                 Message::Lose { .. }
                 | Message::LoseFinalization { .. }
-                | Message::Abort
+                | Message::Abort { .. }
                 | Message::Retry { .. } => {
                     deliver(true, Election::Open);
                 }
@@ -180,7 +181,7 @@ impl Scenario {
         let row = &world.run.row;
         let generation = row.generation;
         if world.budget.aborts > 0 {
-            steps.push(Step::Ask(Message::Abort));
+            steps.push(Step::Ask(Message::Abort { generation }));
         }
         if world.budget.stops > 0 {
             steps.push(Step::Ask(Message::Stop { generation }));

@@ -87,8 +87,9 @@ impl World {
             Some((_, true)) => Rest::Ended { errored: BTreeSet::new(), stopped: None },
             _ => return,
         };
+        let planned = Some(self.run.ordinals_of(generation));
         let (generation, test_count) = (generation.cast_signed(), self.run.test_count());
-        let ending = Ending { generation, test_count, planned: None, rest };
+        let ending = Ending { generation, test_count, planned, rest };
         // None while a report is being stored: the follower waits.
         let _ = self.results.seal(rules, &ending);
     }

@@ -47,6 +47,11 @@ pub(crate) fn generations() -> Scenario {
     Scenario { budget, ..calm() }
 }
 
+/// The same, with an abort of one of the two.
+pub(crate) fn aborted_generations() -> Scenario {
+    Scenario { budget: Budget { aborts: 1, ..generations().budget }, ..calm() }
+}
+
 /// A test that goes on at another executor.
 pub(crate) fn deferral() -> Scenario {
     Scenario { defers: true, ..hands() }
@@ -85,8 +90,7 @@ fn b4_finalizers_may_die_and_expire_at_any_moment() {
 #[test]
 fn a10_a_second_generation_may_begin_while_the_first_still_talks() {
     check("generations", generations());
-    let budget = Budget { aborts: 1, ..generations().budget };
-    check("generations, abort", Scenario { budget, ..calm() });
+    check("generations, abort", aborted_generations());
 }
 
 #[test]

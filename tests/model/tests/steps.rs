@@ -97,7 +97,7 @@ impl Step {
                 | Self::HandBack { .. }
                 | Self::Ask(_)
                 | Self::Deliver {
-                    message: Message::Abort | Message::Stop { .. } | Message::Retry { .. },
+                    message: Message::Abort { .. } | Message::Stop { .. } | Message::Retry { .. },
                     ..
                 }
         )
@@ -180,7 +180,7 @@ impl World {
             Step::Follow { generation } => self.follow(rules, *generation),
             Step::Ask(message) => {
                 match message {
-                    Message::Abort => self.budget.aborts -= 1,
+                    Message::Abort { .. } => self.budget.aborts -= 1,
                     Message::Stop { .. } => self.budget.stops -= 1,
                     _ => self.budget.retries -= 1,
                 }
@@ -300,8 +300,10 @@ impl World {
                 self.run.apply(rules, None, &command)?;
             }
             Message::Close { .. } => self.close(rules, message, answered)?,
-            Message::Abort => {
-                self.run.apply(rules, None, &Command::Abort { reason: "asked".into() })?;
+            Message::Abort { generation } => {
+                let generation = *generation;
+                let command = Command::Abort { generation, reason: "asked".into() };
+                self.run.apply(rules, None, &command)?;
             }
             Message::Stop { generation } => {
                 let parked = self.parked(election);

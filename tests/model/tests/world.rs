@@ -29,7 +29,7 @@ pub(crate) enum Message {
     Lose { shard: u32, epoch: LeaseEpoch },
     LoseFinalization { generation: u32, epoch: u32 },
     Close { generation: u32, epoch: u32, verdict: VerdictState, digest: String },
-    Abort,
+    Abort { generation: u32 },
     Stop { generation: u32 },
     Retry { generation: u32 },
 }
@@ -163,6 +163,13 @@ impl World {
         let fence = Fence { generation, shard: 0, epoch: LeaseEpoch(0) };
         self.run.row.state != RunState::Passed
             || self.results.known(fence, &all).0.iter().all(|test| test.is_final)
+    }
+
+    /// C1: a generation is aborted because somebody asked for that of this one.
+    pub(crate) fn aborted_as_asked(&self) -> bool {
+        (1..).zip(self.run.ends()).all(|(generation, (state, _))| {
+            state != RunState::Aborted || self.sent.contains(&Message::Abort { generation })
+        })
     }
 
     /// FN-2: the digest that closed the run follows from what is sealed.

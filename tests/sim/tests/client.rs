@@ -46,7 +46,7 @@ impl World {
         let stop =
             due(&plan.stopped) && !wishes.stopped && !row.state.is_terminal() && generation == 1;
         if abort {
-            self.send(Message::Abort { run });
+            self.send(Message::Abort { run, generation });
         }
         if stop {
             self.send(Message::Stop { run, generation });

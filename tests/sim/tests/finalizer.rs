@@ -232,8 +232,9 @@ impl World {
                 if !hosted.results.seals.contains_key(&generation) {
                     // None while a report is being stored: it is tried again.
                     let test_count = hosted.run.test_count();
+                    let planned = Some(hosted.run.ordinals_of(generation));
                     let generation = i32::try_from(generation).unwrap_or(i32::MAX);
-                    let ending = Ending { generation, test_count, planned: None, rest };
+                    let ending = Ending { generation, test_count, planned, rest };
                     let _ = hosted.results.seal(Rules::Real, &ending);
                 }
             }

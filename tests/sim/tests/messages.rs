@@ -129,6 +129,7 @@ pub(crate) enum Message {
     // People to scheduler and back.
     Abort {
         run: usize,
+        generation: u32,
     },
     Stop {
         run: usize,

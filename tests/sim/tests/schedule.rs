@@ -135,8 +135,9 @@ impl World {
                 let command = Command::Close { generation, epoch, verdict, digest };
                 self.close(replica, run, &command)?;
             }
-            Message::Abort { run } => {
-                self.apply(run, None, &Command::Abort { reason: "asked".into() })?;
+            Message::Abort { run, generation } => {
+                let command = Command::Abort { generation, reason: "asked".into() };
+                self.apply(run, None, &command)?;
                 self.send(Message::Heard { run, wish: "abort" });
             }
             Message::Stop { run, generation } => {
@@ -334,7 +335,7 @@ impl Message {
             | Self::Open { run, .. }
             | Self::Report { run, .. }
             | Self::Close { run, .. }
-            | Self::Abort { run }
+            | Self::Abort { run, .. }
             | Self::Stop { run, .. }
             | Self::Retry { run, .. }
             | Self::Reported { run, .. } => Some(*run),

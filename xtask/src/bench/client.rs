@@ -91,7 +91,8 @@ impl Client {
 
     /// Aborts a run.
     pub(crate) async fn abort(&self, run_id: Uuid) -> anyhow::Result<()> {
-        let request = v1::AbortRunRequest { run_id: run_id.to_string(), reason: "bench".into() };
+        let (run_id, reason) = (run_id.to_string(), "bench".into());
+        let request = v1::AbortRunRequest { run_id, reason, generation: 1 };
         self.scheduler.clone().abort_run(request).await.context("abort").map(drop)
     }
 }

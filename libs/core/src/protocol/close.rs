@@ -3,9 +3,16 @@
 use super::{Decision, Event, FinalizerClaim, Outcome, RunRow, RunState, StopReason, VerdictState};
 use crate::ids::ReplicaId;
 use crate::limits::FINALIZER_EPOCHS_MAX;
+use std::cmp::Ordering;
 
-/// Aborts the run, first writer wins (B5, C1). The loser has no side effects.
-pub(super) fn abort(run: &RunRow, reason: &str) -> Decision {
+/// Aborts the generation, first writer wins (B5, C1). The loser has no side effects. A generation before this one has ended,
+/// and one that is yet to come cannot be aborted in advance.
+pub(super) fn abort(run: &RunRow, generation: u32, reason: &str) -> Decision {
+    match generation.cmp(&run.generation) {
+        Ordering::Less => return Decision::nothing(Outcome::AlreadyRetried),
+        Ordering::Greater => return Decision::nothing(Outcome::Unchanged),
+        Ordering::Equal => {}
+    }
     match run.state {
         RunState::Queued | RunState::Running | RunState::Finalizing => {
             terminate(run, RunState::Aborted, Some(reason.to_owned()))

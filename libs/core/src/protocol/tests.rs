@@ -13,6 +13,10 @@ struct World {
     log: Vec<Event>,
 }
 
+fn abort(generation: u32) -> Command {
+    Command::Abort { generation, reason: "stop".into() }
+}
+
 fn session(n: u8) -> SessionId {
     SessionId(Uuid::from_u128(u128::from(n) + 1))
 }
@@ -258,7 +262,7 @@ fn b5_abort_and_close_race_to_one_terminal_event() {
     let mut world = World::new(1, OnInfraFailure::Continue);
     world.grant(0, session(0));
     world.complete(0, 1, done());
-    assert_eq!(world.apply(None, &Command::Abort { reason: "stop".into() }), Outcome::Closed);
+    assert_eq!(world.apply(None, &abort(1)), Outcome::Closed);
     let close = Command::Close {
         generation: 1,
         epoch: 1,
@@ -266,10 +270,18 @@ fn b5_abort_and_close_race_to_one_terminal_event() {
         digest: "a".into(),
     };
     assert_eq!(world.apply(None, &close), Outcome::AlreadyTerminal(RunState::Aborted));
-    assert_eq!(
-        world.apply(None, &Command::Abort { reason: "again".into() }),
-        Outcome::AlreadyAborted
-    );
+    assert_eq!(world.apply(None, &abort(1)), Outcome::AlreadyAborted);
+}
+
+#[test]
+fn a10_an_abort_that_comes_late_or_again_never_ends_the_next_generation() {
+    let mut world = World::new(1, OnInfraFailure::Continue);
+    assert_eq!(world.apply(None, &abort(2)), Outcome::Unchanged, "there is no second one yet");
+    world.apply(None, &abort(1));
+    world.apply(None, &Command::Retry { generation: 1, shards: vec![vec![0]] });
+    assert_eq!(world.apply(None, &abort(1)), Outcome::AlreadyRetried);
+    assert_eq!((world.run.generation, world.run.state), (2, RunState::Queued));
+    assert_eq!(world.apply(None, &abort(2)), Outcome::Closed);
 }
 
 #[test]
@@ -277,7 +289,7 @@ fn a10_a_partial_retry_is_the_next_generation_and_a_repeat_finds_it() {
     let mut world = World::new(2, OnInfraFailure::Continue);
     let retry = Command::Retry { generation: 1, shards: vec![vec![3], vec![5, 8]] };
     assert_eq!(world.apply(None, &retry), Outcome::NotTerminal(RunState::Queued));
-    world.apply(None, &Command::Abort { reason: "stop".into() });
+    world.apply(None, &abort(1));
     assert_eq!(world.apply(None, &retry), Outcome::Retried);
     assert_eq!(world.apply(None, &retry), Outcome::AlreadyRetried);
     assert_eq!((world.run.generation, world.run.open_shard_count), (2, 2));
@@ -296,7 +308,7 @@ fn a_loss_of_the_finalization_before_takes_nothing_from_the_next_generation() {
         world.grant(index, session(0));
         world.complete(index, 1, done());
         if generation == 1 {
-            world.apply(None, &Command::Abort { reason: "stop".into() });
+            world.apply(None, &abort(generation));
             world.apply(None, &Command::Retry { generation, shards: vec![vec![0]] });
         }
     }
@@ -413,7 +425,7 @@ proptest! {
                 3 => { world.apply(Some(index), &complete(failed())); }
                 4 => { world.apply(Some(index), &complete(Completion::HandedBack)); }
                 5 => { world.shards[index].running = vec![running(u32::from(who))]; world.apply(Some(index), &Command::Lose { epoch }); }
-                6 if who == 0 && age == 2 => { world.apply(None, &Command::Abort { reason: "r".into() }); }
+                6 if who == 0 && age == 2 => { let generation = world.run.generation - u32::from(index == 1 && world.run.generation > 1); world.apply(None, &Command::Abort { generation, reason: "r".into() }); }
                 7 => { world.apply(None, &Command::ClaimFinalization { replica: replica(who) }); world.apply(None, &Command::LoseFinalization { generation: world.run.generation - u32::from(age == 2 && world.run.generation > 1), epoch: run_epoch }); }
                 8 => { let generation = world.run.generation - u32::from(age == 2 && world.run.generation > 1); world.apply(None, &Command::Close { generation, epoch: run_epoch, verdict: VerdictState::Passed, digest: "d".into() }); }
                 9 if age == 1 => { let generation = world.run.generation; world.apply(None, &Command::Stop { generation, reason: StopReason::Deadline, parked: None }); }

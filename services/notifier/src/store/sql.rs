@@ -18,5 +18,5 @@ statements! {
     DELIVERIES_CLAIM = "deliveries/claim",
     DELIVERIES_FINISH = "deliveries/finish",
     DELIVERIES_INSERT = "deliveries/insert",
-    DELIVERIES_OF_RUN = "deliveries/of_run",
+    DELIVERIES_PAGE_OF_RUN = "deliveries/page_of_run",
 }

@@ -170,7 +170,8 @@ impl Store {
         let ending = Ending {
             generation,
             test_count: u32::try_from(former.len()).unwrap_or(u32::MAX),
-            planned: None,
+            // What is not finished yet stands as before.
+            planned: Some(attempts.iter().filter(|a| a.is_final).map(|a| a.ordinal).collect()),
             rest: Rest::Ended { errored: BTreeSet::new(), stopped: None },
         };
         Ok(Sealed::of(&ending, &attempts, former).counts())

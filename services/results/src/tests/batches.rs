@@ -1,8 +1,9 @@
 //! Promises of the group commit: neighbours in a batch do not harm each other.
 
 use super::{FAILED, PASSED, World, attempt, not_run};
-use crate::store::{Done, Entered, Entry, Fence, NewAttempt};
+use crate::store::{Done, Entered, Entry, Fence, NewAttempt, Store};
 use gauntlet_core::RunId;
+use gauntlet_pg::{PgConfig, Pool};
 use gauntlet_runtime::ids;
 use std::time::Duration;
 
@@ -98,4 +99,38 @@ async fn a_report_waits_for_the_seal_of_its_own_run_and_for_no_other() {
     sealing.batch_execute("SELECT pg_advisory_unlock_all()").await.unwrap();
     let answer = tokio::time::timeout(WITHIN, held_up).await;
     assert_eq!(answer.expect("the lock is free").unwrap(), done(1, 1));
+}
+
+/// Returns how many rows this connection's statements have read and written so far, long values' pieces too.
+async fn touched(pool: &Pool) -> i64 {
+    let query = "SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0) + n_tup_ins + n_tup_upd + n_tup_del)::bigint
+                 FROM pg_stat_all_tables WHERE schemaname IN ('results', 'pg_toast')";
+    // What a connection counted is shown when it says so; there is only one.
+    pool.read().query("SELECT pg_stat_force_next_flush()", &[]).await.unwrap();
+    pool.read().query_one(query, &[]).await.unwrap().get(0)
+}
+
+#[tokio::test]
+async fn a_report_touches_as_many_rows_of_a_run_with_a_thousand_results_as_of_one_with_ten() {
+    let world = World::start().await;
+    let mut config = PgConfig::from_url(world.url()).unwrap();
+    config.pool_size_max = 1;
+    let pool = Pool::connect(&config, "test", "results").await.unwrap();
+    let store = Store::new(pool.clone());
+    let mut costs = Vec::new();
+    for report in 0..100 {
+        let attempts: Vec<NewAttempt> = (0..10)
+            .map(|n| {
+                // Nothing that Postgres could make smaller.
+                let payload = (0..100).flat_map(|_| ids::v4().into_bytes()).collect();
+                NewAttempt { payload, ..attempt(10 * report + n, 1, PASSED, true) }
+            })
+            .collect();
+        let before = touched(&pool).await;
+        let entered = store.enter_batch(&[entry(world.fence(0, 1), &attempts)]).await.unwrap();
+        assert_eq!(entered, [Some(done(10, 10 * (report + 1)))]);
+        costs.push(touched(&pool).await - before);
+    }
+    assert!(costs[1] >= 10, "nothing was counted: {costs:?}");
+    assert_eq!(costs[1], costs[99], "{costs:?}");
 }

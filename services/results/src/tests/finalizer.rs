@@ -43,6 +43,9 @@ pub(super) struct State {
     lost: Vec<String>,
     close_answers: VecDeque<Reason>,
     pub(super) stop_answers: VecDeque<Reason>,
+    pub(super) plan_answers: VecDeque<Reason>,
+    /// Tests of every generation.
+    pub(super) planned: Vec<i32>,
     // --- what was seen
     asked: Vec<i32>,
     renewals: Vec<usize>,
@@ -118,6 +121,19 @@ impl FinalizationService for Scheduler {
         };
         state.closes.push(request);
         Ok(Response::new(answer))
+    }
+
+    async fn get_generation(
+        &self,
+        _: Request<v1::GetGenerationRequest>,
+    ) -> Result<Response<v1::GetGenerationResponse>, Status> {
+        let mut state = self.state.lock().unwrap();
+        match state.plan_answers.pop_front() {
+            Some(reason) => Err(gauntlet_rpc::status(&Scripted(reason))),
+            None => {
+                Ok(Response::new(v1::GetGenerationResponse { ordinals: state.planned.clone() }))
+            }
+        }
     }
 }
 

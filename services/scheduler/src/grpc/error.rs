@@ -1,5 +1,6 @@
 //! From the errors of the use cases to reasons: exhaustive, no wildcard, no text of our own for bugs.
 
+use crate::abort::AbortError;
 use crate::admit::AdmitError;
 use crate::commit::CommitError;
 use crate::finalize::FinalizeError;
@@ -19,8 +20,6 @@ pub(crate) enum CallError {
     Commit(#[source] CommitError),
     #[error("no such run: {0}")]
     NoSuchRun(RunId),
-    #[error("run {run_id} ended as {state} before")]
-    RunTerminal { run_id: RunId, state: &'static str },
     #[error("no such recording: {0}")]
     NoSuchRevision(String),
     #[error("the session has ended; open a new one")]
@@ -63,7 +62,6 @@ impl ToStatus for CallError {
             Self::Store(error) => store_reason(error),
             Self::Commit(error) => commit_reason(error),
             Self::NoSuchRun(_) => Reason::RunNotFound,
-            Self::RunTerminal { .. } => Reason::RunTerminal,
             Self::NoSuchRevision(_) => Reason::TestNotFound,
             Self::SessionLost => Reason::SessionLost,
             Self::ProtocolUnsupported(_) => Reason::ProtocolUnsupported,
@@ -78,13 +76,6 @@ impl ToStatus for CallError {
         match self {
             Self::NoSuchRun(run_id) => {
                 d.resource("run", format!("runs/{run_id}"));
-            }
-            Self::RunTerminal { run_id, state } => {
-                d.metadata("state", state).precondition(
-                    "RUN",
-                    format!("runs/{run_id}"),
-                    "is terminal",
-                );
             }
             Self::NoSuchRevision(hash) => {
                 d.resource("test_revision", hash);
@@ -143,6 +134,40 @@ impl ToStatus for AdmitError {
             }
             Self::RequestIdReused => {
                 d.violation("request_id", "was used with another payload");
+            }
+            Self::Store(_) | Self::Commit(_) => {}
+        }
+    }
+}
+
+impl ToStatus for AbortError {
+    fn reason(&self) -> Reason {
+        match self {
+            Self::Store(error) => store_reason(error),
+            Self::Commit(error) => commit_reason(error),
+            Self::NoSuchRun(_) | Self::NoSuchGeneration { .. } => Reason::RunNotFound,
+            Self::GenerationUnnamed(_) => Reason::FieldInvalid,
+            Self::Terminal { .. } => Reason::RunTerminal,
+        }
+    }
+
+    fn details(&self, d: &mut Details) {
+        match self {
+            Self::NoSuchRun(run_id) => {
+                d.resource("run", format!("runs/{run_id}"));
+            }
+            Self::NoSuchGeneration { run_id, generation } => {
+                d.resource("run", format!("runs/{run_id}/generations/{generation}"));
+            }
+            Self::GenerationUnnamed(_) => {
+                d.violation("generation", "must be named when a run was retried");
+            }
+            Self::Terminal { run_id, generation, state } => {
+                d.metadata("state", state).metadata("generation", generation).precondition(
+                    "RUN",
+                    format!("runs/{run_id}"),
+                    "is terminal",
+                );
             }
             Self::Store(_) | Self::Commit(_) => {}
         }

@@ -1,6 +1,7 @@
 //! `FinalizationService`: leases to compute verdicts, and the close.
 
 use super::Handlers;
+use super::error::CallError;
 use super::runs::run_id;
 use gauntlet_core::limits::POLL_TIMEOUT_MAX;
 use gauntlet_core::protocol::{StopReason, VerdictState};
@@ -113,5 +114,19 @@ impl FinalizationService for Handlers {
         let closed = self.finalizations.close(run_id, generation, epoch, state, &verdict).await;
         let already_closed = closed.map_err(|error| status(&error))?;
         Ok(Response::new(v1::CloseRunResponse { state: verdict.state, already_closed }))
+    }
+
+    async fn get_generation(
+        &self,
+        request: Request<v1::GetGenerationRequest>,
+    ) -> Result<Response<v1::GetGenerationResponse>, Status> {
+        let v1::GetGenerationRequest { run_id: text, generation } = request.into_inner();
+        let run_id = run_id(&text)?;
+        let ordinals = self.store.list_ordinals(run_id, generation).await;
+        let ordinals = ordinals.map_err(|error| status(&CallError::Store(error)))?;
+        if ordinals.is_empty() {
+            return Err(status(&CallError::NoSuchRun(run_id)));
+        }
+        Ok(Response::new(v1::GetGenerationResponse { ordinals }))
     }
 }

@@ -1,5 +1,6 @@
-//! Checks of `TriggerRun`: every malformed field is named, all at once.
+//! Checks of requests about runs: every malformed field is named, all at once.
 
+use crate::abort::AbortRequest;
 use crate::admit::{NewRunRequest, Selection};
 use crate::retry::RetryRequest;
 use gauntlet_core::RunId;
@@ -13,6 +14,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 const NAME_CHARS_MAX: usize = 128;
+const REASON_CHARS_MAX: usize = 1_024;
 const URL_CHARS_MAX: usize = 2_048;
 const LABELS_MAX: usize = 32;
 const LABEL_CHARS_MAX: usize = 1_024;
@@ -65,6 +67,21 @@ pub(crate) fn trigger_run(
         options,
         trigger,
         traceparent,
+    })
+}
+
+/// Turns a request into an abort.
+pub(crate) fn abort_run(request: v1::AbortRunRequest) -> Result<AbortRequest, Vec<FieldViolation>> {
+    let mut violations = Violations::default();
+    let run_id = violations.take(edge::uuid("run_id", &request.run_id));
+    let generation = u32::try_from(request.generation);
+    violations.check(generation.is_ok(), "generation", "must not be negative");
+    violations.finish()?;
+    let reason: String = request.reason.replace('\0', "").chars().take(REASON_CHARS_MAX).collect();
+    Ok(AbortRequest {
+        run_id: RunId(run_id.unwrap_or_default()),
+        generation: generation.ok().filter(|generation| *generation > 0),
+        reason: if reason.is_empty() { "aborted by request".to_owned() } else { reason },
     })
 }
 

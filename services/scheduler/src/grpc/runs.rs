@@ -4,10 +4,9 @@ use super::convert::{self, page_key, page_token};
 use super::error::CallError;
 use super::{Handlers, catalog, requests, watch};
 use crate::events::wire_state;
-use crate::store::apply::Applied;
-use crate::{admit, retry};
+use crate::{abort, admit, retry};
 use gauntlet_core::RunId;
-use gauntlet_core::protocol::{Command, Outcome, RunState};
+use gauntlet_core::protocol::RunState;
 use gauntlet_proto::edge;
 use gauntlet_proto::v1::{self, scheduler_service_server::SchedulerService};
 use gauntlet_rpc::{invalid_fields, status};
@@ -15,8 +14,6 @@ use std::pin::Pin;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
-
-const REASON_CHARS_MAX: usize = 1_024;
 
 #[tonic::async_trait]
 impl SchedulerService for Handlers {
@@ -87,7 +84,10 @@ impl SchedulerService for Handlers {
         &self,
         request: Request<v1::AbortRunRequest>,
     ) -> Result<Response<v1::AbortRunResponse>, Status> {
-        self.abort_run(request.into_inner()).await.map(Response::new)
+        let abort = requests::abort_run(request.into_inner()).map_err(|v| invalid_fields(&v))?;
+        let run_id = abort.run_id;
+        abort::abort(&self.store, &self.committer, abort).await.map_err(|e| status(&e))?;
+        Ok(Response::new(v1::AbortRunResponse { run: Some(self.run(run_id).await?) }))
     }
 
     async fn retry_run(
@@ -201,25 +201,5 @@ impl Handlers {
         let next_page_token =
             next.map(|t| page_token(&filter, vec![t.ordinal.to_string()])).unwrap_or_default();
         Ok(v1::ListPlannedTestsResponse { tests, next_page_token })
-    }
-
-    /// Aborts: the row first; the commit loop hints to executors.
-    async fn abort_run(
-        &self,
-        request: v1::AbortRunRequest,
-    ) -> Result<v1::AbortRunResponse, Status> {
-        let run_id = run_id(&request.run_id)?;
-        let reason: String =
-            request.reason.replace('\0', "").chars().take(REASON_CHARS_MAX).collect();
-        let reason = if reason.is_empty() { "aborted by request".to_owned() } else { reason };
-        let applied = self.committer.commit(run_id, None, Command::Abort { reason }).await;
-        let applied = applied.map_err(|error| status(&CallError::Commit(error)))?;
-        let Applied::Decided { outcome, .. } = applied else {
-            return Err(status(&CallError::NoSuchRun(run_id)));
-        };
-        if let Outcome::AlreadyTerminal(state) = outcome {
-            return Err(status(&CallError::RunTerminal { run_id, state: state.name() }));
-        }
-        Ok(v1::AbortRunResponse { run: Some(self.run(run_id).await?) })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::rows::{epoch, signed, unsigned};
 use super::{Store, StoreError, sql};
-use crate::events::wire_stop_reason;
+use crate::events::{wire_state, wire_stop_reason};
 use gauntlet_core::limits::LEASE_TTL;
 use gauntlet_core::protocol::{RunState, StopReason};
 use gauntlet_core::{LeaseEpoch, ReplicaId, RunId};
@@ -167,6 +167,17 @@ impl Store {
         Ok(planned.collect())
     }
 
+    /// Returns the tests that a generation runs, ascending; none of them when there is no such generation.
+    pub(crate) async fn list_ordinals(
+        &self,
+        run_id: RunId,
+        generation: i32,
+    ) -> Result<Vec<i32>, StoreError> {
+        let params: [&(dyn gauntlet_pg::ToSql + Sync); 2] = [&run_id.0, &generation];
+        let rows = self.pool.read().query(sql::SHARDS_LIST_ORDINALS, &params).await?;
+        Ok(rows.iter().map(|row| row.get("ordinal")).collect())
+    }
+
     /// Returns a run's events after a revision.
     pub(crate) async fn list_events(
         &self,
@@ -177,6 +188,23 @@ impl Store {
         let params: [&(dyn gauntlet_pg::ToSql + Sync); 3] = [&run_id.0, &after, &count(limit)];
         let rows = self.pool.read().query(sql::EVENTS_PAGE, &params).await?;
         rows.iter().map(event_of).collect()
+    }
+
+    /// Returns how a generation that has ended did.
+    pub(crate) async fn find_end(
+        &self,
+        run_id: RunId,
+        generation: u32,
+    ) -> Result<RunState, StoreError> {
+        let params: [&(dyn gauntlet_pg::ToSql + Sync); 2] = [&run_id.0, &signed(generation)];
+        let row = self.pool.read().query_one(sql::EVENTS_FIND_END, &params).await?;
+        let state = match event_of(&row)?.event {
+            Some(v1::run_event::Event::Terminal(terminal)) => {
+                RunState::ALL.into_iter().find(|state| wire_state(*state) == terminal.state())
+            }
+            _ => None,
+        };
+        state.ok_or(StoreError::Inconsistent { table: "run_events", column: "payload" })
     }
 
     /// Returns the feed's identity.
