@@ -32,7 +32,7 @@ use gauntlet_pg::{Pool, Statement, Tx};
 use uuid::Uuid;
 
 /// Runs of one batch, and so of one transaction.
-pub const BATCH_RUNS_MAX: i64 = 64;
+pub const BATCH_RUNS_MAX: i64 = 16;
 
 /// Runs that are due, and where the cursor stands after them.
 #[derive(Debug)]
