@@ -1,9 +1,11 @@
-//! Tasks for those who work on Gauntlet: `cargo xtask bench mesh` measures the whole mesh.
+//! Tasks for those who work on Gauntlet: `cargo xtask bench mesh` measures the whole mesh,
+//! `cargo xtask sim` plays the protocol's simulator.
 //!
 //! Owns nothing of the product and is never shipped. What it starts are processes of their own, which end with it.
 
 mod bench;
 mod executor;
+mod sim;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -20,6 +22,8 @@ enum Task {
     /// Measures.
     #[command(subcommand)]
     Bench(Bench),
+    /// Plays schedules of the protocol's simulator.
+    Sim(sim::Args),
     /// One executor of the benchmark.
     #[command(hide = true)]
     ScriptedExecutor(executor::Args),
@@ -34,6 +38,7 @@ enum Bench {
 fn main() -> ExitCode {
     match Cli::parse().task {
         Task::Bench(Bench::Mesh(args)) => gauntlet_runtime::main(async || bench::run(args).await),
+        Task::Sim(args) => gauntlet_runtime::main(async || sim::run(&args)),
         Task::ScriptedExecutor(args) => executor::main(args),
     }
 }

@@ -1,8 +1,9 @@
-//! New identifiers.
+//! New identifiers, and bytes that nobody can guess.
 //!
 //! Owns the only calls that draw a UUID. It does not parse or print them; the domain wraps them in newtypes. A crash
 //! loses nothing: an id that was drawn and not stored never existed.
 
+use rand::RngCore as _;
 use uuid::Uuid;
 
 /// Returns a random id, for tokens and request ids.
@@ -17,6 +18,14 @@ pub fn v4() -> Uuid {
 #[expect(clippy::disallowed_methods, reason = "the one place that draws a time-ordered id")]
 pub fn v7() -> Uuid {
     Uuid::now_v7()
+}
+
+/// Returns bytes from a cryptographic generator, for keys and nonces.
+#[must_use]
+pub fn random_bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    rand::rng().fill_bytes(&mut bytes);
+    bytes
 }
 
 #[cfg(test)]

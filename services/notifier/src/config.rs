@@ -1,7 +1,8 @@
 //! Settings of the notifier. The only reader of its flags and environment.
 
-use crate::sign::{Secret, SecretError};
+use crate::sign::Secret;
 use gauntlet_pg::{PgArgs, PgConfig};
+use gauntlet_runtime::KeyFileError;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,7 +19,7 @@ pub struct Args {
     /// Where the scheduler is.
     #[arg(long, env = "GAUNTLET_NOTIFIER_SCHEDULER", default_value = "http://127.0.0.1:7001")]
     scheduler: String,
-    /// File with the secret that webhooks are signed with, as `whsec_<base64>`; made with a random one when missing.
+    /// File with the secret that webhooks are signed with, as `whsec_<base64>`.
     #[arg(long, env = "GAUNTLET_NOTIFIER_WEBHOOK_SECRET_FILE")]
     webhook_secret_file: PathBuf,
     /// Also call loopback addresses; for a mesh on one machine only.
@@ -53,11 +54,11 @@ pub enum ConfigError {
     Pg(#[source] gauntlet_pg::ConfigError),
     /// The secret cannot be used.
     #[error("the webhook secret cannot be used")]
-    Secret(#[source] SecretError),
+    Secret(#[source] KeyFileError),
 }
 
 impl Args {
-    /// Returns the validated settings; makes the secret's file when it is missing.
+    /// Returns the validated settings.
     ///
     /// # Errors
     /// When the database's URL or the secret is missing or malformed.
@@ -65,8 +66,7 @@ impl Args {
         Ok(Config {
             listen: self.listen,
             scheduler: self.scheduler.clone(),
-            secret: Secret::load_or_create(&self.webhook_secret_file)
-                .map_err(ConfigError::Secret)?,
+            secret: Secret::load(&self.webhook_secret_file).map_err(ConfigError::Secret)?,
             allow_loopback: self.allow_loopback_callbacks,
             retry_schedule: Config::default_schedule(),
             pg: self.pg.config().map_err(ConfigError::Pg)?,
@@ -79,5 +79,33 @@ impl Config {
     #[must_use]
     pub fn default_schedule() -> Vec<Duration> {
         RETRY_SCHEDULE_S.into_iter().map(Duration::from_secs).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser as _;
+
+    #[derive(clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn a_mistyped_name_of_the_secret_ends_the_start_and_makes_no_other_secret() {
+        let folder = tempfile::tempdir().unwrap();
+        let named = |name: &str| {
+            let path = folder.path().join(name).display().to_string();
+            let words = ["x", "--pg-url", "postgres://u@h/d", "--webhook-secret-file", &path];
+            Cli::parse_from(words).args.config()
+        };
+        std::fs::write(folder.path().join("right"), format!("whsec_{}", "A".repeat(44))).unwrap();
+        assert!(named("right").is_ok());
+        let refused = named("rigth").err().expect("refused");
+        let told = gauntlet_runtime::error_chain(&refused);
+        assert!(told.contains("rigth does not exist"), "{told}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

@@ -19,7 +19,7 @@ mod tests;
 
 pub use app::{App, BuildError};
 pub use config::{Args, Config, ConfigError};
-pub use sign::{Secret, SecretError};
+pub use sign::Secret;
 
 use gauntlet_pg::{Runner, SchemaError};
 

@@ -274,7 +274,7 @@ impl Launches<'_> {
         let scheduler = links.results_scheduler.url();
         let args = [("--scheduler", scheduler), ("--artifacts-dir", artifacts)];
         each("results", &addresses.results, &args);
-        let secret = self.dir.join("webhook-secret").display().to_string();
+        let secret = gauntlet_testkit::key_file(self.dir, "whsec_");
         let scheduler = links.notifier_scheduler.url();
         let args = [
             ("--scheduler", scheduler),

@@ -152,7 +152,7 @@ fn commands(
     let (pg, redis, prefix) = (database.url(), store.redis_url(), store.redis_prefix());
     let bus = ["--redis-url", redis, "--redis-prefix", &prefix];
     let artifacts = folder.join("artifacts").display().to_string();
-    let secret = folder.join("secret").display().to_string();
+    let secret = gauntlet_testkit::key_file(folder, "whsec_");
     let (to_scheduler, to_results) = (url(&scheduler), url(&results));
     let mut scheduler_command =
         words(&["serve", "scheduler", "--listen", &scheduler, "--pg-url", pg]);

@@ -208,7 +208,10 @@ fn services(
             &[
                 ("GAUNTLET_NOTIFIER_LISTEN", address(&urls.notifier)),
                 ("GAUNTLET_NOTIFIER_SCHEDULER", urls.scheduler.clone()),
-                ("GAUNTLET_NOTIFIER_WEBHOOK_SECRET_FILE", file("webhook-secret")),
+                (
+                    "GAUNTLET_NOTIFIER_WEBHOOK_SECRET_FILE",
+                    gauntlet_testkit::key_file(folder, "whsec_"),
+                ),
             ],
         ),
         start(

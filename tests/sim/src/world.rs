@@ -202,6 +202,7 @@ impl World {
         self.now + self.clock_offset
     }
 
+    #[expect(clippy::print_stdout, reason = "to see a schedule is what a trace is for")]
     pub(crate) fn say(&self, what: impl FnOnce() -> String) {
         if self.trace {
             println!("{:>8} ms  {}", self.now, what());

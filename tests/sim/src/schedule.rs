@@ -14,20 +14,23 @@ use std::collections::{BTreeMap, BTreeSet};
 const STUCK_MS: u64 = 30 * 60 * 1_000;
 
 /// What a schedule came to.
-pub(crate) struct Seen {
+pub struct Seen {
     pub(crate) fault: Fault,
-    pub(crate) deliveries: u64,
+    /// Messages that arrived.
+    pub deliveries: u64,
     pub(crate) strikes: u32,
-    pub(crate) runs: usize,
+    /// Runs that were admitted.
+    pub runs: usize,
     pub(crate) virtual_ms: u64,
-    pub(crate) reached: Reached,
+    /// How often each change of state came after a fault.
+    pub reached: Reached,
 }
 
-/// Plays a seed to its end.
+/// Plays a seed to its end; with a trace, every message is printed.
 ///
 /// # Errors
 /// The first thing that did not hold.
-pub(crate) fn play(seed: u64, habits: Habits, trace: bool) -> Result<Seen, Violation> {
+pub fn play(seed: u64, habits: Habits, trace: bool) -> Result<Seen, Violation> {
     let mut world = World::new(seed, habits, trace);
     world.say(|| format!("seed {seed}: {:?}", world.story));
     while !world.is_settled() {

@@ -14,16 +14,16 @@ use uuid::Uuid;
 
 /// What an executor takes care of. Each is needed: see the tests that do without.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Habits {
+pub struct Habits {
     /// One report of a lease is under way, and they go in order.
-    pub(crate) reports_in_order: bool,
+    pub reports_in_order: bool,
     /// A grant that ended is not taken up again.
-    pub(crate) remembers_grants: bool,
+    pub remembers_grants: bool,
 }
 
 impl Habits {
     /// Those of the product.
-    pub(crate) const GOOD: Self = Self { reports_in_order: true, remembers_grants: true };
+    pub const GOOD: Self = Self { reports_in_order: true, remembers_grants: true };
 }
 
 /// Shards held at once.
