@@ -5,6 +5,7 @@
 
 mod dependencies;
 mod documents;
+mod flights;
 mod scan;
 mod sources;
 mod sql;
