@@ -25,14 +25,15 @@ impl Session<'_> {
         // What counts as started by this step is what starts after this moment.
         let mark = self.bidi.events().mark();
         let page = match &step.navigation {
-            Some(_) => Some(self.target(step, deadline).await?.0),
+            Some(_) => Some(self.target(step, deadline).await?),
             None => None,
         };
         let done = self.act(step, deadline).await?;
-        if let (Some(page), Some(asserted)) = (page, &step.navigation)
+        if let (Some((page, path)), Some(asserted)) = (page, &step.navigation)
             && !matches!(step.kind, StepKind::Navigate { .. })
         {
-            self.await_navigation(step, &page, mark, asserted, deadline).await?;
+            let frames = !path.is_empty();
+            self.await_navigation(step, &page, frames, mark, asserted, deadline).await?;
         }
         match self.bidi.events().forbidden.take() {
             Some(dialog) => Err(Stop::failure(FailureClass::Assertion, "a dialog opened")
@@ -82,16 +83,23 @@ impl Session<'_> {
         &mut self,
         step: &Step,
         page: &str,
+        frames: bool,
         mark: u64,
         asserted: &AssertedNavigation,
         deadline: Instant,
     ) -> Result<(), Stop> {
-        let frames = !step.frame.is_empty();
         let arrived = self.bidi.wait_for(deadline, |events| {
-            (events.context(page).is_none() || events.navigated_since(page, mark, frames))
-                .then_some(events.context(page).is_some())
+            let over = events.context(page).is_none()
+                || events.failed_since(page, mark, frames)
+                || events.navigated_since(page, mark, frames);
+            over.then(|| events.context(page).is_some())
         });
-        match arrived.await {
+        let arrived = arrived.await;
+        if self.bidi.events().failed_since(page, mark, frames) {
+            let stop = Stop::failure(FailureClass::Navigation, "the step's navigation failed");
+            return Err(stop.because("a navigation", "an error page of the browser"));
+        }
+        match arrived {
             Some(true) => self.check_arrival(step, asserted, deadline).await,
             Some(false) if matches!(step.kind, StepKind::Close) => Ok(()),
             _ => {

@@ -2,6 +2,7 @@
 
 mod hygiene;
 mod recordings;
+mod reference;
 mod shop;
 mod site;
 mod support;

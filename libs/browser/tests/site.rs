@@ -57,6 +57,12 @@ async fn page(name: &str) -> Html<&'static str> {
             "dialog",
             "<p id=out>none</p><button id=b onclick=\"out.textContent = confirm('sure?') ? 'yes' : 'no'\">ask</button>",
         ),
+        ("svg", include_str!("site/svg.html")),
+        ("framed", "<title>Framed</title><iframe src=/inner></iframe>"),
+        (
+            "inner",
+            "<title>Inner</title><a id=go href=/popup>go</a> <a id=stay href='javascript:void(0)'>stay</a> <a id=dead href='http://127.0.0.1:2/'>dead</a>",
+        ),
         ("stuck", "<button id=b onclick='for(;;);'>stuck</button>"),
     ]);
     Html(pages.get(name).copied().unwrap_or("not found"))

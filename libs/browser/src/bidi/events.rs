@@ -19,6 +19,7 @@ pub(crate) struct Context {
     loaded: u64,
     within: u64,
     ended: u64,
+    failed: u64,
 }
 
 /// Everything seen so far; times are numbers of events.
@@ -96,7 +97,18 @@ impl Events {
             let counts = id == page || (frames && self.path_of(id).0 == page);
             counts
                 && (context.within > mark
-                    || (context.started > mark && context.loaded > context.started))
+                    || (context.started > mark
+                        && context.loaded > context.started
+                        && context.failed < context.started))
+        })
+    }
+
+    /// Tells whether the last navigation after `mark` in this page, or with `frames` in one of its frames, ended on an error
+    /// page. An error page also loads.
+    pub(crate) fn failed_since(&self, page: &str, mark: u64, frames: bool) -> bool {
+        self.contexts.iter().any(|(id, context)| {
+            let counts = id == page || (frames && self.path_of(id).0 == page);
+            counts && context.failed > mark && context.failed > context.started
         })
     }
 
@@ -142,9 +154,8 @@ impl Events {
                         context.within = now;
                         context.url = url?;
                     }
-                    "navigationFailed" | "navigationAborted" | "downloadWillBegin" => {
-                        context.ended = now
-                    }
+                    "navigationFailed" => (context.ended, context.failed) = (now, now),
+                    "navigationAborted" | "downloadWillBegin" => context.ended = now,
                     _ => {}
                 }
             }

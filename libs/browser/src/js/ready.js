@@ -28,7 +28,9 @@ const holds = (el, node) => {
 };
 const covered = (el, x, y) => {
   const hit = deepest(document, x, y);
-  if (!hit || !holds(el, hit)) return `covered by ${name(hit)}`;
+  // A shape does not fill its box: where there is none of it, its own drawing is hit, and nothing lies above.
+  const beside = hit instanceof SVGSVGElement && hit === el.ownerSVGElement;
+  if (!hit || !(beside || holds(el, hit))) return `covered by ${name(hit)}`;
   try {
     for (let win = window; win !== win.parent && win.frameElement; win = win.parent) {
       const host = win.frameElement;
