@@ -3,6 +3,8 @@
 //! One injected script looks at every alternative per poll. Only `aria/` needs the browser's accessibility tree, so such
 //! alternatives are resolved first and handed to the script as elements.
 
+use std::time::Duration;
+
 use gauntlet_core::flow::{Chain, FailureClass, Selector, Selectors, Step};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -17,6 +19,9 @@ pub(crate) const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 const LOCATE: &str = include_str!("js/locate.js");
 const READY: &str = include_str!("js/ready.js");
 
+/// Longest look of one script: a page that moves on or a dialog is noticed between two looks.
+const LOOK: Duration = Duration::from_millis(500);
+
 /// What an element must be ready for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Want {
@@ -24,6 +29,23 @@ pub(crate) enum Want {
     Hover,
     Fill,
     Scroll,
+}
+
+/// What the page does with an element in the moment it is ready: one round trip less, and nothing can happen in between.
+#[derive(Debug)]
+pub(crate) struct Act {
+    /// Defines `act(element, given)`, which returns nothing, what it did, or `{ refused }`: then the wait goes on.
+    pub(crate) script: &'static str,
+    /// An object; `again` becomes true when an answer was lost, so that the act may have been done already.
+    pub(crate) given: Value,
+}
+
+impl Act {
+    pub(crate) const NOTHING: &str = "const act = () => null;";
+
+    pub(crate) fn nothing() -> Self {
+        Self { script: Self::NOTHING, given: json!({}) }
+    }
 }
 
 /// An element that is ready.
@@ -37,6 +59,18 @@ pub(crate) struct Ready {
     pub(crate) x: f64,
     /// See `x`.
     pub(crate) y: f64,
+    /// What the act answered.
+    pub(crate) done: Value,
+}
+
+impl Ready {
+    fn read(mut answer: Value) -> Self {
+        let number = |field: &str| answer[field].as_f64().unwrap_or_default();
+        let (x, y) = (number("x"), number("y"));
+        let alternative =
+            answer["index"].as_u64().and_then(|index| usize::try_from(index).ok()).unwrap_or(0);
+        Self { alternative, element: answer["element"].take(), x, y, done: answer["done"].take() }
+    }
 }
 
 /// Returns a script that can call the functions of `locate.js`.
@@ -45,12 +79,13 @@ pub(crate) fn with_locate(script: &str) -> String {
 }
 
 impl Session<'_> {
-    /// Waits until an alternative's first element is ready.
+    /// Waits until an alternative's first element is ready, and lets the page act on it.
     pub(crate) async fn ready(
         &mut self,
         step: &Step,
         selectors: &Selectors,
         want: Want,
+        mut act: Act,
         deadline: Instant,
     ) -> Result<Ready, Stop> {
         let (name, offset) = match want {
@@ -59,29 +94,21 @@ impl Session<'_> {
             Want::Fill => ("fill", Value::Null),
             Want::Scroll => ("scroll", Value::Null),
         };
-        let script = with_locate(READY);
+        let script = with_locate(&format!("{}\n{READY}", act.script));
         let mut seen = Value::Null;
         loop {
             self.enter(step, deadline).await?;
-            let args = async |session: &Self| {
-                let alternatives = session.alternatives(selectors, deadline).await?;
-                session.execute(&script, json!([alternatives, name, offset]), deadline).await
+            let left = deadline.saturating_duration_since(Instant::now()).min(LOOK).as_millis();
+            let look = async |session: &Self| {
+                let all = session.alternatives(selectors, deadline).await?;
+                let args = json!([all, name, offset, act.given, left]);
+                session.execute(&script, args, deadline).await
             };
-            match args(self).await {
-                Ok(answer) if !answer["element"].is_null() => {
-                    let number = |field: &str| answer[field].as_f64().unwrap_or_default();
-                    let alternative = answer["index"]
-                        .as_u64()
-                        .and_then(|index| usize::try_from(index).ok())
-                        .unwrap_or(0);
-                    return Ok(Ready {
-                        alternative,
-                        element: answer["element"].clone(),
-                        x: number("x"),
-                        y: number("y"),
-                    });
-                }
-                Ok(answer) => seen = answer["why"].clone(),
+            match look(self).await {
+                Ok(answer) if !answer["element"].is_null() => return Ok(Ready::read(answer)),
+                // A dialog makes the answer null, whatever had been done before it opened.
+                Ok(Value::Null) => act.given["again"] = json!(true),
+                Ok(answer) => seen = answer,
                 Err(error) => self.survive(error)?,
             }
             if Instant::now() >= deadline {
@@ -195,10 +222,20 @@ fn part(selector: &Selector) -> Value {
     }
 }
 
-/// Says why no alternative was ready: none found anything, or what was found was not fit.
-fn not_ready(selectors: &Selectors, why: &Value) -> Stop {
-    let reasons: Vec<_> = why.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    let found = !reasons.is_empty() && reasons.iter().any(|reason| reason.contains(" is "));
+/// Says why no alternative was ready: none found anything, what was found was not fit, or the act was refused.
+fn not_ready(selectors: &Selectors, seen: &Value) -> Stop {
+    if let Some(refused) = seen["refused"]["refused"].as_str() {
+        let has = seen["refused"].get("has");
+        let found =
+            has.map_or_else(|| refused.to_owned(), |has| format!("{refused}; it has {has}"));
+        let class =
+            if has.is_some() { FailureClass::ElementNotFound } else { FailureClass::Assertion };
+        return Stop::failure(class, "the control does not take the value")
+            .because("a control that takes the value", found);
+    }
+    let reasons: Vec<_> =
+        seen["why"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let found = reasons.iter().any(|reason| reason.contains(" is "));
     let class = if found { FailureClass::Timeout } else { FailureClass::ElementNotFound };
     let message = if found {
         "the element did not become ready in time"

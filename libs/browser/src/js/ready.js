@@ -1,5 +1,4 @@
-return (async (...all) => { const arguments_ = all;
-const [alternatives, want, offset] = arguments_;
+return (async (alternatives, want, offset, given, budget) => {
 // Whether a frame was drawn. Between two frames nothing moves, so on a busy machine a timer alone would find everything at rest;
 // only a hidden page, which draws none, goes by time.
 const frame = () => new Promise((done) => {
@@ -83,17 +82,28 @@ const check = async (el) => {
   }
   return at;
 };
-const why = [];
-for (const [index, alternative] of alternatives.entries()) {
-  let el;
-  try { el = hits(alternative)[0]; } catch (error) { why.push(String(error.message)); continue; }
-  if (!el) { why.push(null); continue; }
-  const state = await check(el);
-  if (!state.why) {
+const look = async () => {
+  const why = [];
+  let refused = null;
+  for (const [index, alternative] of alternatives.entries()) {
+    let el;
+    try { el = hits(alternative)[0]; } catch (error) { why.push(String(error.message)); continue; }
+    if (!el) { why.push(null); continue; }
+    const state = await check(el);
+    if (state.why) { why.push(`${name(el)} is ${state.why}`); continue; }
     const middle = centre(el);
-    return { index, element: el, x: Math.round(state.x - middle.x), y: Math.round(state.y - middle.y) };
+    const done = act(el, given);
+    if (!done || !done.refused) return { index, element: el, x: Math.round(state.x - middle.x), y: Math.round(state.y - middle.y), done };
+    why.push(`${name(el)} is not right: ${done.refused}`);
+    refused = refused || done;
   }
-  why.push(`${name(el)} is ${state.why}`);
+  return { why, refused };
+};
+// Looking again in the page is cheaper than asking again, but an `aria/` alternative was resolved before, and only once.
+const until = performance.now() + (alternatives.some((each) => each.elements) ? 0 : budget);
+for (;;) {
+  const seen = await look();
+  if (seen.element || performance.now() >= until) return seen;
+  await new Promise((done) => setTimeout(done, 15));
 }
-return { why };
 })(...arguments);

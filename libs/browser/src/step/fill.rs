@@ -1,17 +1,17 @@
 //! Fills in form controls. Values may be secrets: nothing here puts one into an error.
 
-use gauntlet_core::flow::{FailureClass, Selectors, Step};
+use gauntlet_core::flow::{Selectors, Step};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::Done;
 use crate::{
     keys,
-    locate::Want,
-    session::{POLL, Session, Stop, limit},
+    locate::{Act, Want},
+    session::{Session, Stop, limit},
 };
 
-const FILL: &str = include_str!("../js/fill.js");
+const FILL: &str = include_str!("../js/act/fill.js");
 /// Characters typed by one command, so that a long text is not one long command.
 const TYPED_PER_COMMAND: usize = 200;
 
@@ -23,30 +23,15 @@ impl Session<'_> {
         value: &str,
         deadline: Instant,
     ) -> Result<Done, Stop> {
-        let mut refused: Option<Value> = None;
-        loop {
-            let ready = match self.ready(step, selectors, Want::Fill, deadline).await {
-                Ok(ready) => ready,
-                Err(stop) => return Err(refused.map_or(stop, |why| refusal(&why))),
-            };
-            match self.execute(FILL, json!([ready.element, value]), deadline).await {
-                Ok(answer) if !answer["why"].is_null() => refused = Some(answer),
-                Ok(answer) => {
-                    if let Some(text) = answer["type"].as_str() {
-                        self.type_text(text, deadline).await?;
-                        if answer["cleared"] == true {
-                            self.tell_cleared(&ready.element, deadline).await?;
-                        }
-                    }
-                    return Ok(Done { alternative: Some(ready.alternative) });
-                }
-                Err(error) => self.survive(error)?,
+        let act = Act { script: FILL, given: json!({ "value": value }) };
+        let ready = self.ready(step, selectors, Want::Fill, act, deadline).await?;
+        if let Some(text) = ready.done["type"].as_str() {
+            self.type_text(text, deadline).await?;
+            if ready.done["cleared"] == true {
+                self.tell_cleared(&ready.element, deadline).await?;
             }
-            if Instant::now() >= deadline {
-                return Err(refusal(&refused.unwrap_or_default()));
-            }
-            tokio::time::sleep(POLL).await;
         }
+        Ok(Done { alternative: Some(ready.alternative) })
     }
 
     async fn type_text(&self, text: &str, deadline: Instant) -> Result<(), Stop> {
@@ -74,17 +59,4 @@ impl Session<'_> {
         self.execute(script, json!([element]), deadline).await?;
         Ok(())
     }
-}
-
-fn refusal(answer: &Value) -> Stop {
-    let why = answer["why"].as_str().unwrap_or("the page changed all the time");
-    let found =
-        answer.get("has").map_or_else(|| why.to_owned(), |has| format!("{why}; it has {has}"));
-    let class = if answer.get("has").is_some() {
-        FailureClass::ElementNotFound
-    } else {
-        FailureClass::Assertion
-    };
-    Stop::failure(class, "the control does not take the value")
-        .because("a control that takes the value", found)
 }

@@ -9,10 +9,11 @@ use tokio::time::Instant;
 use super::Done;
 use crate::{
     error::DriverError,
-    locate::Want,
+    locate::{Act, Want},
     session::{Session, Stop, limit},
 };
 
+const SCROLL: &str = include_str!("../js/act/scroll.js");
 /// Network errors that mean that the site is not there at all.
 const UNREACHABLE: [&str; 8] = [
     "ERR_CONNECTION_REFUSED",
@@ -125,19 +126,15 @@ impl Session<'_> {
         to: (f64, f64),
         deadline: Instant,
     ) -> Result<Done, Stop> {
-        let (element, alternative) = match selectors {
-            Some(selectors) => {
-                let ready = self.ready(step, selectors, Want::Scroll, deadline).await?;
-                (ready.element, Some(ready.alternative))
-            }
-            None => {
-                self.enter(step, deadline).await?;
-                (serde_json::Value::Null, None)
-            }
-        };
-        let script = "const [el, left, top] = arguments; (el || window).scrollTo({ left, top, behavior: 'instant' });";
-        self.execute(script, json!([element, to.0, to.1]), deadline).await?;
-        Ok(Done { alternative })
+        if let Some(selectors) = selectors {
+            let act = Act { script: SCROLL, given: json!({ "left": to.0, "top": to.1 }) };
+            let ready = self.ready(step, selectors, Want::Scroll, act, deadline).await?;
+            return Ok(Done { alternative: Some(ready.alternative) });
+        }
+        self.enter(step, deadline).await?;
+        let script = "const [left, top] = arguments; scrollTo({ left, top, behavior: 'instant' });";
+        self.execute(script, json!([to.0, to.1]), deadline).await?;
+        Ok(Done::default())
     }
 
     pub(super) async fn close_page(

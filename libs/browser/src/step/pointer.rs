@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::Done;
 use crate::{
     keys,
-    locate::{Ready, Want},
+    locate::{Act, Ready, Want},
     session::{Session, Stop},
 };
 
@@ -25,7 +25,7 @@ impl Session<'_> {
         deadline: Instant,
     ) -> Result<Done, Stop> {
         let want = Want::Click((click.offset_x, click.offset_y));
-        let ready = self.ready(step, &click.selectors, want, deadline).await?;
+        let ready = self.ready(step, &click.selectors, want, Act::nothing(), deadline).await?;
         let button = match click.button {
             Button::Primary => 0,
             Button::Auxiliary => 1,
@@ -50,7 +50,7 @@ impl Session<'_> {
         selectors: &Selectors,
         deadline: Instant,
     ) -> Result<Done, Stop> {
-        let ready = self.ready(step, selectors, Want::Hover, deadline).await?;
+        let ready = self.ready(step, selectors, Want::Hover, Act::nothing(), deadline).await?;
         self.point(vec![towards(&ready)], deadline).await?;
         Ok(Done { alternative: Some(ready.alternative) })
     }
