@@ -26,7 +26,7 @@ use crate::{
     error::{DriverError, cut},
 };
 
-pub(crate) use events::Events;
+pub(crate) use events::{Answer, Events};
 
 mod events;
 

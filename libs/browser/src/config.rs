@@ -83,6 +83,8 @@ pub struct TestOptions {
     pub strict_asserted_events: bool,
     /// Whether to take a screenshot when a step fails.
     pub screenshot_on_failure: bool,
+    /// The folder whose files a test may give to a page; `None` refuses every file.
+    pub files_dir: Option<PathBuf>,
 }
 
 impl Default for TestOptions {
@@ -100,6 +102,7 @@ impl Default for TestOptions {
             },
             strict_asserted_events: false,
             screenshot_on_failure: true,
+            files_dir: None,
         }
     }
 }

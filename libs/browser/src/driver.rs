@@ -1,6 +1,6 @@
 //! Classic `WebDriver` commands through fantoccini, each with a name and a deadline.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use fantoccini::{Client, ClientBuilder, wd::WebDriverCompatibleCommand};
 use http::Method;
@@ -24,7 +24,7 @@ pub(crate) struct Driver {
 /// A command below `/session/{id}/`. fantoccini prints commands in logs, so `Debug` leaves the body out: it may hold a secret.
 struct Call {
     method: Method,
-    path: &'static str,
+    path: Cow<'static, str>,
     body: Option<Value>,
 }
 
@@ -72,11 +72,30 @@ impl Driver {
         body: Option<Value>,
         limit: Duration,
     ) -> Result<Value, DriverError> {
-        let answer = self.client.issue_cmd(Call { method, path, body });
-        match tokio::time::timeout(limit, answer).await {
+        self.issue(Call { method, path: path.into(), body }, path, limit).await
+    }
+
+    /// Sends a POST about an element; `path` names it.
+    pub(crate) async fn tell(
+        &self,
+        path: &str,
+        body: Value,
+        limit: Duration,
+    ) -> Result<Value, DriverError> {
+        let call = Call { method: Method::POST, path: path.to_owned().into(), body: Some(body) };
+        self.issue(call, "element", limit).await
+    }
+
+    async fn issue(
+        &self,
+        call: Call,
+        command: &'static str,
+        limit: Duration,
+    ) -> Result<Value, DriverError> {
+        match tokio::time::timeout(limit, self.client.issue_cmd(call)).await {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(DriverError::from_cmd(path, &error)),
-            Err(_) => Err(DriverError::Hung { command: path, after: limit }),
+            Ok(Err(error)) => Err(DriverError::from_cmd(command, &error)),
+            Err(_) => Err(DriverError::Hung { command, after: limit }),
         }
     }
 

@@ -117,6 +117,11 @@ impl DriverError {
         }
     }
 
+    /// Tells whether a dialog is in the way.
+    pub(crate) fn is_open_dialog(&self) -> bool {
+        self.status() == Some(ErrorStatus::UnexpectedAlertOpen.description())
+    }
+
     pub(crate) fn class(&self) -> FailureClass {
         match self {
             Self::Hung { .. } => FailureClass::Timeout,

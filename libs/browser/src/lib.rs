@@ -5,7 +5,8 @@
 //! supervisor ([`supervise_main`]), so that nothing outlives its owner, however that dies.
 //!
 //! Promises: never a false pass; every command has a deadline; a cancelled test returns at once, because the browser is
-//! killed instead of asked. Values of `change` steps are never logged. It does not decide about retries.
+//! killed instead of asked. Values of sensitive steps and secret variables are never
+//! logged or told. It does not decide about retries.
 //!
 //! # Adding a step kind
 //! Add it to `gauntlet_core::flow::StepKind`, perform it in `step/`, and give it a passing and a failing recording in
@@ -29,12 +30,13 @@ mod slot;
 mod step;
 mod supervise;
 mod sweep;
+mod value;
 
 pub use browser::Browser;
 pub use config::{BrowserConfig, BrowserKind, DialogPolicy, TestOptions};
 pub use control::Control;
 pub use error::LaunchError;
-pub use outcome::{StepFailure, StepRecord, TestOutcome, TestResult};
+pub use outcome::{STEP_RECORDS_MAX, StepFailure, StepRecord, TestOutcome, TestResult};
 pub use programs::{Programs, sandbox_possible};
 pub use slot::BrowserSlot;
 pub use supervise::supervise_main;

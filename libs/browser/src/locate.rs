@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use gauntlet_core::flow::{Chain, FailureClass, Selector, Selectors, Step};
+use gauntlet_core::flow::{
+    Chain, FailureClass, Origin, Point, Quantity, Selector, Selectors, Step,
+};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -16,7 +18,7 @@ use crate::{
 
 /// How classic `WebDriver` marks an element in JSON.
 pub(crate) const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
-const LOCATE: &str = include_str!("js/locate.js");
+const LOCATE: &str = concat!(include_str!("js/read.js"), include_str!("js/locate.js"));
 const READY: &str = include_str!("js/ready.js");
 
 /// Longest look of one script: a page that moves on or a dialog is noticed between two looks.
@@ -24,11 +26,41 @@ const LOOK: Duration = Duration::from_millis(500);
 
 /// What an element must be ready for.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Want {
-    Click((f64, f64)),
-    Hover,
+pub(crate) enum Want<'p> {
+    /// Can be seen, is enabled, stands still, and nothing lies above it; in its middle if no point is named.
+    Click(Option<&'p Point>),
+    /// As for a click, but it may be disabled.
+    Hover(Option<&'p Point>),
+    /// Can be seen, is enabled and not read-only, and stands still.
     Fill,
+    /// Can be seen and stands still.
     Scroll,
+    /// Is there.
+    Present,
+}
+
+impl Want<'_> {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Click(_) => "click",
+            Self::Hover(_) => "hover",
+            Self::Fill => "fill",
+            Self::Scroll => "scroll",
+            Self::Present => "present",
+        }
+    }
+
+    fn offset(self) -> Value {
+        let (Self::Click(Some(point)) | Self::Hover(Some(point))) = self else {
+            return Value::Null;
+        };
+        let from = match point.origin {
+            Origin::Center => "centre",
+            Origin::TopLeft => "corner",
+        };
+        let pixels = |quantity: &Quantity| quantity.number().unwrap_or_default();
+        json!({ "from": from, "x": pixels(&point.x), "y": pixels(&point.y) })
+    }
 }
 
 /// What the page does with an element in the moment it is ready: one round trip less, and nothing can happen in between.
@@ -84,16 +116,11 @@ impl Session<'_> {
         &mut self,
         step: &Step,
         selectors: &Selectors,
-        want: Want,
+        want: Want<'_>,
         mut act: Act,
         deadline: Instant,
     ) -> Result<Ready, Stop> {
-        let (name, offset) = match want {
-            Want::Click((x, y)) => ("click", json!([x, y])),
-            Want::Hover => ("hover", Value::Null),
-            Want::Fill => ("fill", Value::Null),
-            Want::Scroll => ("scroll", Value::Null),
-        };
+        let (name, offset) = (want.name(), want.offset());
         let script = with_locate(&format!("{}\n{READY}", act.script));
         let mut seen = Value::Null;
         loop {
@@ -109,6 +136,14 @@ impl Session<'_> {
                 // A dialog makes the answer null, whatever had been done before it opened.
                 Ok(Value::Null) => act.given["again"] = json!(true),
                 Ok(answer) => seen = answer,
+                // One that stays open for a later step was opened by the act; without an act the step cannot go on.
+                Err(error)
+                    if error.is_open_dialog()
+                        && act.given["again"] == true
+                        && act.script != Act::NOTHING =>
+                {
+                    return Ok(Ready::read(Value::Null));
+                }
                 Err(error) => self.survive(error)?,
             }
             if Instant::now() >= deadline {
@@ -120,7 +155,7 @@ impl Session<'_> {
 
     /// Lets a poll go on after an error that the next look may not meet: the page moved on, an element went stale.
     pub(crate) fn survive(&mut self, error: DriverError) -> Result<(), Stop> {
-        if error.is_fatal() {
+        if error.is_fatal() || (error.is_open_dialog() && self.holds()) {
             return Err(error.into());
         }
         self.lose_way();
@@ -135,11 +170,11 @@ impl Session<'_> {
     ) -> Result<Value, DriverError> {
         let mut all = Vec::with_capacity(selectors.0.len());
         for chain in &selectors.0 {
-            let aria = chain.0.iter().any(|part| matches!(part, Selector::Aria { .. }));
+            let aria = chain.parts.iter().any(|part| matches!(part, Selector::Aria { .. }));
             all.push(if aria {
-                json!({ "elements": self.walk(chain, deadline).await? })
+                json!({ "elements": self.walk(chain, deadline).await?, "unique": chain.unique })
             } else {
-                json!({ "parts": chain.0.iter().map(part).collect::<Vec<_>>() })
+                json!({ "parts": chain.parts.iter().map(part).collect::<Vec<_>>(), "unique": chain.unique })
             });
         }
         Ok(Value::Array(all))
@@ -149,7 +184,7 @@ impl Session<'_> {
     async fn walk(&self, chain: &Chain, deadline: Instant) -> Result<Vec<Value>, DriverError> {
         let root = self.execute("return document.documentElement", json!([]), deadline).await?;
         let mut found = vec![root];
-        for (index, each) in chain.0.iter().enumerate() {
+        for (index, each) in chain.parts.iter().enumerate() {
             let mut next: Vec<Value> = Vec::new();
             for root in &found {
                 let hits = match each {
@@ -218,6 +253,9 @@ fn part(selector: &Selector) -> Value {
         Selector::Text(value) => json!({ "kind": "text", "value": value }),
         Selector::XPath(value) => json!({ "kind": "xpath", "value": value }),
         Selector::Pierce(value) => json!({ "kind": "pierce", "value": value }),
+        Selector::LinkText(value) => json!({ "kind": "link", "value": value }),
+        Selector::PartialLinkText(value) => json!({ "kind": "partial", "value": value }),
+        Selector::HasText { css, text } => json!({ "kind": "has", "value": css, "text": text }),
         Selector::Aria { .. } => json!({ "kind": "aria" }),
     }
 }
@@ -244,4 +282,11 @@ fn not_ready(selectors: &Selectors, seen: &Value) -> Stop {
     };
     let seen = if reasons.is_empty() { "nothing".to_owned() } else { reasons.join("; ") };
     Stop::failure(class, message).because(format!("an element ready to use: {selectors}"), seen)
+}
+
+/// Says that no alternative has found anything.
+pub(crate) fn not_found(selectors: &Selectors, why: &str) -> Stop {
+    let found = if why.is_empty() { "nothing" } else { why };
+    Stop::failure(FailureClass::ElementNotFound, "no element was found in time")
+        .because(format!("an element: {selectors}"), found)
 }

@@ -2,8 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use fantoccini::error::ErrorStatus;
-use gauntlet_core::flow::{FailureClass, Step, Target, Viewport};
+use gauntlet_core::flow::{FailureClass, Scope, Step, Target, Viewport};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -37,6 +36,10 @@ pub(crate) struct Problem {
 
 impl From<DriverError> for Stop {
     fn from(error: DriverError) -> Self {
+        if error.is_open_dialog() {
+            let message = "a dialog is open, and the step does not answer it";
+            return Self::failure(FailureClass::Assertion, message).because("no dialog", "one");
+        }
         Self::Driver(error)
     }
 }
@@ -72,7 +75,13 @@ pub(crate) struct Session<'b> {
     /// Keys held down; the driver remembers them over pages, so they must be released at the end.
     pub(crate) keys_down: BTreeSet<String>,
     pub(crate) viewport: Viewport,
-    user_context: String,
+    /// The test's variables.
+    pub(crate) scope: Scope,
+    /// Where relative URLs start.
+    pub(crate) base_url: Option<String>,
+    /// The window and the way down to the frame that steps have chosen, for [`Target::Current`].
+    pub(crate) current: Option<(String, Vec<u16>)>,
+    pub(crate) user_context: String,
     page: Option<String>,
     framed: bool,
 }
@@ -102,6 +111,9 @@ impl<'b> Session<'b> {
             main: main.clone(),
             keys_down: BTreeSet::new(),
             viewport: options.viewport,
+            scope: Scope::default(),
+            base_url: None,
+            current: None,
             user_context,
             page: None,
             framed: false,
@@ -147,11 +159,15 @@ impl<'b> Session<'b> {
         step: &Step,
         deadline: Instant,
     ) -> Result<(String, Vec<u16>), Stop> {
-        let Target::Url(url) = &step.target else {
-            if self.bidi.events().context(&self.main).is_none() {
-                return Err(Stop::failure(FailureClass::Navigation, "the main page is closed"));
+        let url = match (&step.target, &self.current) {
+            (Target::Url(url), _) => url,
+            (Target::Current, Some((page, path))) => {
+                let path = path.iter().chain(&step.frame).copied();
+                return self.open_page(page, path.collect());
             }
-            return Ok((self.main.clone(), step.frame.clone()));
+            (Target::Main | Target::Current, _) => {
+                return self.open_page(&self.main, step.frame.clone());
+            }
         };
         let found = self.bidi.wait_for(deadline, |events| {
             let id = events.find_url(&self.user_context, url)?;
@@ -167,6 +183,15 @@ impl<'b> Session<'b> {
         Ok((page, path))
     }
 
+    fn open_page(&self, page: &str, path: Vec<u16>) -> Result<(String, Vec<u16>), Stop> {
+        if self.bidi.events().context(page).is_none() {
+            let which = if page == self.main { "main page" } else { "window" };
+            let message = format!("the {which} is closed");
+            return Err(Stop::failure(FailureClass::Navigation, message));
+        }
+        Ok((page.to_owned(), path))
+    }
+
     /// Sends the following commands to the step's page and frame, waiting for it until `deadline`.
     pub(crate) async fn enter(&mut self, step: &Step, deadline: Instant) -> Result<(), Stop> {
         loop {
@@ -174,6 +199,7 @@ impl<'b> Session<'b> {
             match self.switch(&page, &path, deadline).await {
                 Ok(()) => return Ok(()),
                 Err(error) if error.is_fatal() => return Err(error.into()),
+                Err(error) if error.is_open_dialog() && self.holds() => return Err(error.into()),
                 Err(error) if Instant::now() >= deadline => {
                     let class = FailureClass::ElementNotFound;
                     let message = "the step's frame did not appear in time";
@@ -214,7 +240,8 @@ impl<'b> Session<'b> {
         self.page = None;
     }
 
-    /// Sends a POST; if a dialog is open, which refuses every command unexecuted, waits until it has been answered.
+    /// Sends a POST; if a dialog is open, which refuses every command unexecuted, waits until it has been answered,
+    /// unless that is for a step to do.
     pub(crate) async fn post(
         &self,
         path: &'static str,
@@ -224,14 +251,18 @@ impl<'b> Session<'b> {
         loop {
             match self.driver.post(path, body.clone(), limit(deadline)).await {
                 Err(error)
-                    if error.status() == Some(ErrorStatus::UnexpectedAlertOpen.description())
-                        && Instant::now() < deadline =>
+                    if error.is_open_dialog() && !self.holds() && Instant::now() < deadline =>
                 {
                     tokio::time::sleep(POLL).await;
                 }
                 answer => return answer,
             }
         }
+    }
+
+    /// Tells whether a dialog is open that waits for a step to answer it.
+    pub(crate) fn holds(&self) -> bool {
+        self.bidi.events().held
     }
 
     /// Runs a script in the current frame.

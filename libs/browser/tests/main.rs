@@ -1,6 +1,9 @@
 //! Tests with a real browser.
 
+mod flows;
 mod hygiene;
+mod kinds;
+mod mutants;
 mod recordings;
 mod reference;
 mod shop;

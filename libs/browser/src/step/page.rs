@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use gauntlet_core::flow::{FailureClass, Selectors, Step, StepKind, Viewport};
+use gauntlet_core::flow::{FailureClass, Selectors, Step, StepKind, Target, Viewport};
 use serde_json::json;
 use tokio::time::Instant;
+use url::Url;
 
 use super::Done;
 use crate::{
@@ -34,7 +35,12 @@ impl Session<'_> {
         url: &str,
         deadline: Instant,
     ) -> Result<Done, Stop> {
-        let (page, path) = self.target(step, deadline).await?;
+        let (page, mut path) = self.target(step, deadline).await?;
+        if step.target == Target::Current {
+            path.clear();
+            self.current = Some((page.clone(), Vec::new()));
+        }
+        let url = &self.absolute(url)?;
         let frame = self.bidi.wait_for(deadline, |events| events.frame_at(&page, &path)).await;
         let Some(context) = frame else {
             return Err(Stop::failure(
@@ -57,6 +63,18 @@ impl Session<'_> {
                 self.navigation_failed(&context, mark, url, &error.to_string(), deadline).await
             }
         }
+    }
+
+    /// Returns a URL that may be relative to the flow's own base.
+    fn absolute(&self, url: &str) -> Result<String, Stop> {
+        let whole = Url::parse(url).or_else(|error| match &self.base_url {
+            Some(base) => Url::parse(base).and_then(|base| base.join(url)),
+            None => Err(error),
+        });
+        whole.map(Into::into).map_err(|error| {
+            Stop::failure(FailureClass::ImportError, "the page has no usable address")
+                .because("a URL, or a path below a base URL", format!("{url}: {error}"))
+        })
     }
 
     async fn navigation_failed(
@@ -94,7 +112,7 @@ impl Session<'_> {
         deadline: Instant,
     ) -> Result<Done, Stop> {
         self.enter(step, deadline).await?;
-        if step.target != gauntlet_core::flow::Target::Main || viewport != self.viewport {
+        if step.target != Target::Main || viewport != self.viewport {
             self.emulate(viewport, limit(deadline)).await?;
         }
         Ok(Done::default())
@@ -129,7 +147,7 @@ impl Session<'_> {
         if let Some(selectors) = selectors {
             let act = Act { script: SCROLL, given: json!({ "left": to.0, "top": to.1 }) };
             let ready = self.ready(step, selectors, Want::Scroll, act, deadline).await?;
-            return Ok(Done { alternative: Some(ready.alternative) });
+            return Ok(Done::by(ready.alternative));
         }
         self.enter(step, deadline).await?;
         let script = "const [left, top] = arguments; scrollTo({ left, top, behavior: 'instant' });";
@@ -143,7 +161,7 @@ impl Session<'_> {
         deadline: Instant,
     ) -> Result<Done, Stop> {
         let (page, path) = self.target(step, deadline).await?;
-        if !path.is_empty() {
+        if !path.is_empty() && step.target != Target::Current {
             // A frame cannot be closed; the reference leaves it alone, too.
             return Ok(Done::default());
         }

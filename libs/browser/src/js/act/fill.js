@@ -17,6 +17,7 @@ const act = (el, { value, again }) => {
     return {};
   }
   const form = el instanceof HTMLInputElement || el instanceof HTMLTextAreaElement;
+  if (form && el.type === 'file') return { file: true };
   if ((form && typeable.has(el.type)) || el.isContentEditable) {
     const now = form ? el.value : el.innerText;
     const keep = now !== '' && value.length > now.length && value.startsWith(now);
