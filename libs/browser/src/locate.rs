@@ -20,7 +20,8 @@ const READY: &str = include_str!("js/ready.js");
 /// What an element must be ready for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Want {
-    Click((f64, f64)),
+    /// The offset from the top left corner; `None` is the middle.
+    Click(Option<(f64, f64)>),
     Hover,
     Fill,
     Scroll,
@@ -54,7 +55,7 @@ impl Session<'_> {
         deadline: Instant,
     ) -> Result<Ready, Stop> {
         let (name, offset) = match want {
-            Want::Click((x, y)) => ("click", json!([x, y])),
+            Want::Click(offset) => ("click", json!(offset)),
             Want::Hover => ("hover", Value::Null),
             Want::Fill => ("fill", Value::Null),
             Want::Scroll => ("scroll", Value::Null),
@@ -108,11 +109,11 @@ impl Session<'_> {
     ) -> Result<Value, DriverError> {
         let mut all = Vec::with_capacity(selectors.0.len());
         for chain in &selectors.0 {
-            let aria = chain.0.iter().any(|part| matches!(part, Selector::Aria { .. }));
+            let aria = chain.parts.iter().any(|part| matches!(part, Selector::Aria { .. }));
             all.push(if aria {
                 json!({ "elements": self.walk(chain, deadline).await? })
             } else {
-                json!({ "parts": chain.0.iter().map(part).collect::<Vec<_>>() })
+                json!({ "parts": chain.parts.iter().map(part).collect::<Vec<_>>() })
             });
         }
         Ok(Value::Array(all))
@@ -122,7 +123,7 @@ impl Session<'_> {
     async fn walk(&self, chain: &Chain, deadline: Instant) -> Result<Vec<Value>, DriverError> {
         let root = self.execute("return document.documentElement", json!([]), deadline).await?;
         let mut found = vec![root];
-        for (index, each) in chain.0.iter().enumerate() {
+        for (index, each) in chain.parts.iter().enumerate() {
             let mut next: Vec<Value> = Vec::new();
             for root in &found {
                 let hits = match each {
@@ -191,6 +192,9 @@ fn part(selector: &Selector) -> Value {
         Selector::Text(value) => json!({ "kind": "text", "value": value }),
         Selector::XPath(value) => json!({ "kind": "xpath", "value": value }),
         Selector::Pierce(value) => json!({ "kind": "pierce", "value": value }),
+        Selector::LinkText(value) => json!({ "kind": "link", "value": value }),
+        Selector::PartialLinkText(value) => json!({ "kind": "partialLink", "value": value }),
+        Selector::HasText { css, text } => json!({ "kind": "hasText", "value": css, "text": text }),
         Selector::Aria { .. } => json!({ "kind": "aria" }),
     }
 }

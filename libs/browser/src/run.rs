@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gauntlet_core::flow::{FailureClass, Flow};
+use gauntlet_core::flow::{FailureClass, Flow, Scope};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -148,6 +148,7 @@ async fn steps(
     control: &Control,
     progress: &mut Progress,
 ) -> Result<(), Stop> {
+    let scope = Scope::new(flow);
     for (index, step) in flow.steps.iter().enumerate() {
         control.begin_step(index);
         let started = Instant::now();
@@ -160,7 +161,10 @@ async fn steps(
             selector_used: None,
             passed: false,
         });
-        let result = session.perform(flow, step).await;
+        let result = match scope.resolve(step) {
+            Ok(step) => session.perform(flow, &step).await,
+            Err(error) => Err(Stop::failure(FailureClass::ImportError, error.to_string())),
+        };
         if let Some(record) = progress.steps.last_mut() {
             record.duration = started.elapsed();
             if let Ok(done) = &result {

@@ -17,6 +17,11 @@ pub(crate) struct Done {
     pub(crate) alternative: Option<usize>,
 }
 
+/// A step that the model knows and this browser does not perform.
+pub(crate) fn not_performed_yet() -> Stop {
+    Stop::failure(FailureClass::ImportError, "this step kind is not performed yet")
+}
+
 impl Session<'_> {
     /// Performs a step and the navigation it asserts.
     pub(crate) async fn perform(&mut self, flow: &Flow, step: &Step) -> Result<Done, Stop> {
@@ -67,6 +72,24 @@ impl Session<'_> {
             }
             // The reference runner has no plug-in for it either.
             StepKind::Custom { .. } => Ok(Done::default()),
+            StepKind::ResizeWindow { .. }
+            | StepKind::Pointer(_)
+            | StepKind::DragTo { .. }
+            | StepKind::SetChecked { .. }
+            | StepKind::SelectOption(_)
+            | StepKind::Type(_)
+            | StepKind::SetContent { .. }
+            | StepKind::Submit { .. }
+            | StepKind::Press { .. }
+            | StepKind::SelectWindow { .. }
+            | StepKind::SelectFrame(_)
+            | StepKind::Check(_)
+            | StepKind::Dialog { .. }
+            | StepKind::Script(_)
+            | StepKind::Store { .. }
+            | StepKind::Pause { .. }
+            | StepKind::Echo { .. }
+            | StepKind::Control(_) => Err(not_performed_yet()),
         }
     }
 

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use gauntlet_core::flow::{Button, Click, FailureClass, Selectors, Step};
+use gauntlet_core::flow::{Button, Click, FailureClass, Origin, Quantity, Selectors, Step};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::Done;
+use super::{Done, not_performed_yet};
 use crate::{
     keys,
     locate::{Ready, Want},
@@ -24,7 +24,16 @@ impl Session<'_> {
         count: u8,
         deadline: Instant,
     ) -> Result<Done, Stop> {
-        let want = Want::Click((click.offset_x, click.offset_y));
+        let at = |quantity: &Quantity| quantity.number().unwrap_or_default();
+        let offset = match (click.point.origin, at(&click.point.x), at(&click.point.y)) {
+            (Origin::TopLeft, x, y) => Some((x, y)),
+            (Origin::Center, 0.0, 0.0) => None,
+            (Origin::Center, ..) => return Err(not_performed_yet()),
+        };
+        if !click.modifiers.is_empty() {
+            return Err(not_performed_yet());
+        }
+        let want = Want::Click(offset);
         let ready = self.ready(step, &click.selectors, want, deadline).await?;
         let button = match click.button {
             Button::Primary => 0,
