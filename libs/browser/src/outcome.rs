@@ -12,7 +12,8 @@ pub const STEP_RECORDS_MAX: usize = 2_000;
 pub struct TestOutcome {
     /// Whether it passed, and if not, where and why.
     pub result: TestResult,
-    /// The steps that were started, in order; a loop repeats them. At most [`STEP_RECORDS_MAX`] are kept, and all that failed.
+    /// The steps that were started, in order; a loop repeats them. At most
+    /// [`STEP_RECORDS_MAX`] are kept, and after that only as many again that failed.
     pub steps: Vec<StepRecord>,
     /// The page when a step failed, as PNG; `None` if it could not be taken in time.
     pub screenshot: Option<Vec<u8>>,

@@ -107,7 +107,7 @@ impl Browser {
         self.bidi.events().hold = flow.handles_dialogs();
         let result = session.steps(flow, control, progress).await;
         let fatal = matches!(&result, Err(Stop::Driver(error)) if error.is_fatal());
-        if result.is_err() && options.screenshot_on_failure {
+        if result.is_err() && options.screenshot_on_failure && progress.screenshot.is_none() {
             progress.screenshot = session.screenshot(SCREENSHOT_LIMIT).await;
         }
         self.healthy = !fatal && session.close().await.is_ok();

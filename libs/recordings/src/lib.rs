@@ -14,6 +14,7 @@ pub use error::{ImportErrors, PROBLEMS_MAX, Problem};
 mod error;
 mod fields;
 pub mod recorder;
+mod secret;
 
 /// The largest recording that is read, in bytes.
 pub const RECORDING_BYTES_MAX: usize = 16 * 1024 * 1024;

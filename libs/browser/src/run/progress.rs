@@ -76,15 +76,23 @@ impl Progress {
         self.steps.push(record);
     }
 
+    fn keep(&mut self, failed: StepRecord) {
+        if self.steps.len() < 2 * STEP_RECORDS_MAX {
+            self.steps.push(failed);
+        }
+    }
+
     /// Records that an optional step failed, which counts as skipping it.
     pub(super) fn forgive(&mut self, step: &Step, failure: StepFailure) {
-        self.steps.push(StepRecord { failure: Some(failure), skipped: true, ..self.record(step) });
+        let record = StepRecord { failure: Some(failure), skipped: true, ..self.record(step) };
+        self.keep(record);
     }
 
     /// Records a failure of which the test will have failed at its end.
     pub(super) fn fail_later(&mut self, step: &Step, failure: StepFailure) {
         self.first_failure.get_or_insert_with(|| failure.clone());
-        self.steps.push(StepRecord { failure: Some(failure), ..self.record(step) });
+        let record = StepRecord { failure: Some(failure), ..self.record(step) };
+        self.keep(record);
     }
 
     /// Records the stop at which the test ends, and describes it.

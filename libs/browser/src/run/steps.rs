@@ -5,7 +5,7 @@ use gauntlet_core::flow::{
 };
 use tokio::time::Instant;
 
-use super::progress::Progress;
+use super::{SCREENSHOT_LIMIT, progress::Progress};
 use crate::{
     Control,
     session::{Session, Stop},
@@ -90,6 +90,9 @@ impl Session<'_> {
                     AfterFailure::Forgive => progress.forgive(&resolved, failure),
                     AfterFailure::FailLater | AfterFailure::Stop => {
                         progress.fail_later(&resolved, failure);
+                        if self.options.screenshot_on_failure && progress.screenshot.is_none() {
+                            progress.screenshot = self.screenshot(SCREENSHOT_LIMIT).await;
+                        }
                     }
                 }
                 Ok(())
