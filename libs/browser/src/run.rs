@@ -108,6 +108,7 @@ impl Browser {
         let result = session.steps(flow, control, progress).await;
         let fatal = matches!(&result, Err(Stop::Driver(error)) if error.is_fatal());
         if result.is_err() && options.screenshot_on_failure && progress.screenshot.is_none() {
+            session.clear_view().await;
             progress.screenshot = session.screenshot(SCREENSHOT_LIMIT).await;
         }
         self.healthy = !fatal && session.close().await.is_ok();

@@ -155,6 +155,7 @@ fn choices(base: &str) -> Flow {
     let set = |on: &str, checked| step(StepKind::SetChecked { selectors: css(on), checked });
     let steps = vec![
         set("#box", true),
+        check(Subject::Checked(css("#box")), Comparison::Holds),
         set("#box", true),
         check(Subject::Checked(css("#box")), Comparison::Holds),
         set("#box", false),
@@ -225,7 +226,7 @@ fn values(base: &str) -> Flow {
         store("list", Source::Json("[1, \"two\"]".into())),
         store("heading", Source::Title),
         store("at", Source::Url),
-        store("second", Source::ElementText(css("li:nth-child(2)"))),
+        store("second", Source::ElementText(css("#second"))),
         store("old", Source::ElementValue(css("#name"))),
         store("hint", Source::Attribute { selectors: css("#link"), name: "title".into() }),
         store("count", Source::Count(css("li"))),

@@ -4,6 +4,7 @@ mod flows;
 mod hygiene;
 mod kinds;
 mod mutants;
+mod mutations;
 mod recordings;
 mod reference;
 mod shop;

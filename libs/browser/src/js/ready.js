@@ -1,11 +1,13 @@
 return (async (alternatives, want, offset, given, budget) => {
-// Whether a frame was drawn. Between two frames nothing moves, so on a busy machine a timer alone would find everything at rest;
-// only a hidden page, which draws none, goes by time.
+// The time of the next frame that is drawn. Between two frames nothing moves, so on a busy machine a timer alone would find
+// everything at rest; only a hidden page, which draws none, goes by time.
 const frame = () => new Promise((done) => {
-  if (document.hidden) { setTimeout(() => done(true), 50); return; }
-  requestAnimationFrame(() => done(true));
-  setTimeout(() => done(false), 1000);
+  if (document.hidden) { setTimeout(() => done(performance.now()), 50); return; }
+  requestAnimationFrame(done);
+  setTimeout(() => done(null), 1000);
 });
+// A busy browser draws frames in a hurry that show the same moment: only frames this far apart show whether something moves.
+const apart = 10;
 const rect = (el) => [...el.getClientRects()].find((box) => box.width >= 1 && box.height >= 1) || el.getBoundingClientRect();
 const same = (a, b) => a.x === b.x && a.y === b.y && a.width === b.width && a.height === b.height;
 const deepest = (doc, x, y) => {
@@ -73,9 +75,14 @@ const check = async (el) => {
   if (window !== window.parent) el.scrollIntoViewIfNeeded(true);
   else if (!seen()) el.scrollIntoView({ block: 'center', inline: 'center', behavior: 'instant' });
   // Both looks in a frame: between frames Chromium guesses the time of the next one, and an animation seems to stand still.
-  if (!await frame()) return { why: 'not drawn' };
+  const first = await frame();
+  if (first === null) return { why: 'not drawn' };
   const before = rect(el);
-  if (!await frame()) return { why: 'not drawn' };
+  let now = first;
+  while (now - first < apart) {
+    now = await frame();
+    if (now === null) return { why: 'not drawn' };
+  }
   if (!el.isConnected) return { why: 'removed from the page' };
   if (!same(before, rect(el))) return { why: 'moving' };
   at = point(el);

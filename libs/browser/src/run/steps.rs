@@ -90,7 +90,10 @@ impl Session<'_> {
                     AfterFailure::Forgive => progress.forgive(&resolved, failure),
                     AfterFailure::FailLater | AfterFailure::Stop => {
                         progress.fail_later(&resolved, failure);
-                        if self.options.screenshot_on_failure && progress.screenshot.is_none() {
+                        if self.options.screenshot_on_failure
+                            && progress.screenshot.is_none()
+                            && !self.holds()
+                        {
                             progress.screenshot = self.screenshot(SCREENSHOT_LIMIT).await;
                         }
                     }

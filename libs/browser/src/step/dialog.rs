@@ -63,4 +63,12 @@ impl Session<'_> {
         self.bidi.events().held = false;
         Ok(Done::default())
     }
+
+    /// Dismisses the dialog that hides the page at the end of a test.
+    pub(crate) async fn clear_view(&mut self) {
+        if self.holds() {
+            let soon = Instant::now();
+            let _ = self.dialog((&DialogAction::Dismiss, DialogTime::Now), soon).await;
+        }
+    }
 }
