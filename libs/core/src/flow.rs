@@ -15,6 +15,7 @@ pub use class::{Attribution, FailureClass};
 pub use control::{
     Control, ControlError, ControlFailure, Cursor, LOOP_EVALUATIONS_DEFAULT, MOVES_MAX, Next,
 };
+pub use keys::special_key;
 pub use kind::StepKind;
 pub use parts::{
     Button, Click, DialogAction, DialogTime, FrameChoice, Modifier, Operator, OptionBy, Origin,
@@ -31,6 +32,7 @@ pub use value::Value;
 mod check;
 mod class;
 mod control;
+mod keys;
 mod kind;
 mod parts;
 mod quantity;
