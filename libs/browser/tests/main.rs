@@ -1,6 +1,8 @@
 //! Tests with a real browser.
 
+mod grid;
 mod hygiene;
+mod kinds;
 mod recordings;
 mod shop;
 mod site;

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Which step (0-based) of `fail/NAME.json` must fail, and how.
-const FAILURES: &[(&str, usize, FailureClass)] = &[
+pub(crate) const FAILURES: &[(&str, usize, FailureClass)] = &[
     ("asserted", 1, FailureClass::Navigation),
     ("asserted-hash", 1, FailureClass::Navigation),
     ("change", 1, FailureClass::Timeout),
@@ -60,11 +60,11 @@ const FAILURES: &[(&str, usize, FailureClass)] = &[
     ("waitForExpression-syntax", 1, FailureClass::Assertion),
 ];
 
-fn folder(name: &str) -> PathBuf {
+pub(crate) fn folder(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/recordings").join(name)
 }
 
-fn names(in_folder: &str) -> Vec<String> {
+pub(crate) fn names(in_folder: &str) -> Vec<String> {
     let files = std::fs::read_dir(folder(in_folder)).expect("recordings").flatten();
     let mut names: Vec<_> = files
         .filter_map(|file| file.path().file_stem().map(|name| name.to_string_lossy().into_owned()))

@@ -50,11 +50,12 @@ impl Events {
     }
 
     /// Returns the page with exactly this URL, or else a frame with it.
-    pub(crate) fn find_url(&self, user_context: &str, url: &str) -> Option<String> {
+    pub(crate) fn find_url(&self, user_context: Option<&str>, url: &str) -> Option<String> {
         let mut hits: Vec<_> = self
             .contexts
             .iter()
-            .filter(|(_, context)| context.user_context == user_context && context.url == url)
+            .filter(|(_, context)| user_context.is_none_or(|ours| context.user_context == ours))
+            .filter(|(_, context)| context.url == url)
             .collect();
         hits.sort_by_key(|(_, context)| (context.parent.is_some(), context.created));
         hits.first().map(|(id, _)| (*id).clone())
