@@ -13,12 +13,15 @@ use crate::{
     endpoint::{Endpoint, Opened},
     error::DriverError,
     kind::{self, Engine},
+    memory,
     pages::Pages,
     process::DriverProcess,
 };
 
 /// How long a `BiDi` connection may take that a session can do without.
 const BIDI_LIMIT: Duration = Duration::from_secs(5);
+/// Tests between two looks at the memory: each takes some milliseconds.
+const TESTS_PER_WEIGHING: u32 = 5;
 /// How long a killed browser is waited for.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
 
@@ -32,8 +35,10 @@ pub struct Browser {
     pub(crate) script_timeout: Duration,
     engine: Engine,
     launch_timeout: Duration,
-    /// A test has run in this session.
-    used: bool,
+    /// Tests that have begun in it.
+    tests: u32,
+    tests_max: u32,
+    memory_bytes_max: u64,
     marker: String,
 }
 
@@ -93,20 +98,41 @@ impl Browser {
             script_timeout: Duration::ZERO,
             engine,
             launch_timeout: limit,
-            used: false,
+            tests: 0,
+            tests_max: config.tests_max,
+            memory_bytes_max: config.memory_bytes_max,
             marker: config.marker.clone(),
         })
     }
 
     /// Makes sure that nothing of the test before can be met: where there are no user contexts, by a new session.
     pub(crate) async fn freshen(&mut self) -> Result<(), LaunchError> {
-        if std::mem::replace(&mut self.used, true) && !self.pages.has_bidi() {
+        self.tests += 1;
+        if self.tests > 1 && !self.pages.has_bidi() {
             self.close_session().await;
             let (driver, pages) = connect(&self.host, self.engine, self.launch_timeout).await?;
             (self.driver, self.pages) = (driver, pages);
             self.script_timeout = Duration::ZERO;
         }
         Ok(())
+    }
+
+    /// Tells whether it has served its time, or takes too much room: better replaced than used until it fails.
+    pub(crate) async fn is_worn(&self) -> bool {
+        if self.tests >= self.tests_max {
+            return true;
+        }
+        let Host::Process(process, _) = &self.host else { return false };
+        if !self.tests.is_multiple_of(TESTS_PER_WEIGHING) {
+            return false;
+        }
+        let Some(pid) = process.pid() else { return false };
+        let weighed = tokio::task::spawn_blocking(move || memory::bytes_below(pid)).await;
+        let bytes = weighed.unwrap_or_default();
+        if bytes > self.memory_bytes_max {
+            tracing::info!(bytes, tests = self.tests, "the browser takes too much memory");
+        }
+        bytes > self.memory_bytes_max
     }
 
     async fn close_session(&self) {

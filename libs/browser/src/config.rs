@@ -28,6 +28,10 @@ pub struct BrowserConfig {
     pub sandbox: bool,
     /// More flags of Chromium.
     pub extra_args: Vec<String>,
+    /// Tests after which a browser is replaced: what leaks in it goes with it.
+    pub tests_max: u32,
+    /// Memory above which a browser is replaced, in bytes of proportional set size, driver included.
+    pub memory_bytes_max: u64,
     /// A remote endpoint that gives sessions of this kind, instead of programs of this machine.
     pub grid: Option<Arc<Grid>>,
 }
@@ -46,6 +50,8 @@ impl BrowserConfig {
             launch_timeout: Duration::from_secs(30),
             sandbox: crate::programs::sandbox_possible(),
             extra_args: Vec::new(),
+            tests_max: 500,
+            memory_bytes_max: 2 << 30,
             grid: None,
         }
     }

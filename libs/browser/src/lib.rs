@@ -31,6 +31,7 @@ mod keys;
 mod kind;
 mod lift;
 mod locate;
+mod memory;
 mod outcome;
 mod pages;
 mod process;

@@ -104,6 +104,11 @@ impl DriverProcess {
         let _ = tokio::time::timeout(limit, self.supervisor.wait()).await;
     }
 
+    /// Returns the head of the tree, which lives as long as anything of it.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.supervisor.id()
+    }
+
     /// Tells whether the driver itself has ended.
     pub(crate) fn has_ended(&mut self) -> bool {
         !matches!(self.supervisor.try_wait(), Ok(None))

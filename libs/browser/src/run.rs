@@ -111,7 +111,7 @@ impl Browser {
         if result.is_err() && options.screenshot_on_failure {
             progress.screenshot = session.screenshot(SCREENSHOT_LIMIT).await;
         }
-        self.healthy = !fatal && session.close().await.is_ok();
+        self.healthy = !fatal && session.close().await.is_ok() && !self.is_worn().await;
         result
     }
 

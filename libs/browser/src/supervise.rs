@@ -12,16 +12,23 @@ use std::{
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitCode, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicI32, Ordering},
+    },
     time::Duration,
 };
 
 use rustix::{
     io::Errno,
-    process::{Pid, Signal, WaitOptions, getpid, kill_process, set_child_subreaper, wait},
+    process::{
+        Pid, Signal, WaitOptions, getpid, kill_process, kill_process_group, set_child_subreaper,
+        wait,
+    },
 };
 
-const REAP_ROUNDS_MAX: u32 = 5_000;
-const REAP_PAUSE: Duration = Duration::from_millis(1);
+const REAP_ROUNDS_MAX: u32 = 2_000;
+const REAP_PAUSE: Duration = Duration::from_millis(3);
 const KILL_PAUSE: Duration = Duration::from_millis(20);
 const REMOVE_TRIES: u32 = 5;
 
@@ -34,12 +41,18 @@ pub fn supervise_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     if set_child_subreaper(Some(getpid())).is_err() {
         return ExitCode::from(3);
     }
+    let group = Arc::new(AtomicI32::new(0));
     // Before anything is started: the owner may die, or lose interest, while the screen comes up.
-    std::thread::spawn(kill_at_end_of_input);
+    let known = Arc::clone(&group);
+    std::thread::spawn(move || kill_at_end_of_input(&known));
     let code = match order.start() {
         Ok(child) => {
-            if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+            let pid = i32::try_from(child.id()).unwrap_or_default();
+            group.store(pid, Ordering::Relaxed);
+            if let Some(pid) = Pid::from_raw(pid) {
                 wait_for(pid);
+                // From now on the number may be somebody else's.
+                group.store(0, Ordering::Relaxed);
             }
             ExitCode::SUCCESS
         }
@@ -116,11 +129,15 @@ fn start_screen(server: &OsStr, size: &OsStr) -> io::Result<String> {
 }
 
 /// The death of everything below wakes [`wait_for`]; whatever is started after that, [`end_everything`] finds.
-fn kill_at_end_of_input() {
+fn kill_at_end_of_input(group: &AtomicI32) {
     let mut sink = [0; 64];
     let mut input = io::stdin();
     while matches!(input.read(&mut sink), Ok(read) if read > 0) {}
     loop {
+        // Most of them at one stroke, before the slower look at who else there is.
+        if let Some(group) = Pid::from_raw(group.load(Ordering::Relaxed)) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
         kill_all();
         std::thread::sleep(KILL_PAUSE);
     }
@@ -162,7 +179,7 @@ fn kill_all() {
 }
 
 /// Returns every process below `root`.
-fn descendants(root: i32) -> Vec<i32> {
+pub(crate) fn descendants(root: i32) -> Vec<i32> {
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
         let pid = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok());

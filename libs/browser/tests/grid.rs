@@ -28,7 +28,7 @@ use crate::{
     hygiene::{CLICK, FOREVER, flow},
     recordings::{folder, names},
     site,
-    support::{config, recording, run},
+    support::{config, recording, run, turn},
 };
 
 const SOON: Duration = Duration::from_secs(10);
@@ -219,6 +219,7 @@ async fn forward(State(proxy): State<Proxy>, request: Request) -> Response {
 }
 
 async fn passes_all(config: BrowserConfig) {
+    let _turn = turn().await;
     let base = site::start().await;
     let mut slot = BrowserSlot::new(config);
     let mut wrong = Vec::new();

@@ -25,7 +25,7 @@ pub(crate) const FOREVER: &str = r#",{"type":"waitForExpression","expression":"f
 const PINGING: &str = r#",{"type":"waitForExpression","expression":"(fetch('/ping'), false)"}"#;
 
 /// Waits until no process carries the marker; shows who does when time is up.
-async fn nothing_left(marker: &str, limit: Duration) {
+pub(crate) async fn nothing_left(marker: &str, limit: Duration) {
     let end = Instant::now() + limit;
     loop {
         let left = marked(marker);

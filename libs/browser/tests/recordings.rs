@@ -7,7 +7,7 @@ use gauntlet_core::flow::FailureClass;
 
 use crate::{
     site,
-    support::{config, recording, run},
+    support::{config, recording, run, turn},
 };
 
 /// Which step (0-based) of `fail/NAME.json` must fail, and how.
@@ -75,6 +75,7 @@ pub(crate) fn names(in_folder: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn g2_every_step_and_selector_passes_where_it_should() {
+    let _turn = turn().await;
     let base = site::start().await;
     let mut slot = BrowserSlot::new(config("pass"));
     let mut wrong = Vec::new();
@@ -90,6 +91,7 @@ async fn g2_every_step_and_selector_passes_where_it_should() {
 
 #[tokio::test]
 async fn g4_every_step_and_selector_fails_at_the_right_step_with_the_right_class() {
+    let _turn = turn().await;
     let base = site::start().await;
     let mut slot = BrowserSlot::new(config("fail"));
     let mut wrong = Vec::new();

@@ -7,6 +7,12 @@ use gauntlet_browser::{
 };
 use gauntlet_core::flow::Flow;
 
+/// Waits for the turn of a long test: several at once on few cores would run into the limits of the recordings.
+pub(crate) async fn turn() -> tokio::sync::MutexGuard<'static, ()> {
+    static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    TURN.lock().await
+}
+
 /// A configuration whose processes carry `marker`.
 pub(crate) fn config(marker: &str) -> BrowserConfig {
     BrowserConfig::new(vec![OsString::from(env!("CARGO_BIN_EXE_gauntlet-supervise"))], marker)
