@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -19,10 +19,11 @@ use tokio::{
     task::JoinHandle,
     time::Instant,
 };
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest, http};
 
 use crate::{
     LaunchError,
+    driver::lock,
     error::{DriverError, cut},
 };
 
@@ -31,11 +32,6 @@ pub(crate) use events::{Answer, Events};
 mod events;
 
 type Pending = Arc<Mutex<HashMap<u64, oneshot::Sender<Result<Value, String>>>>>;
-
-/// Never poisoned in effect: what is guarded is plain data, whole after every statement.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// A `BiDi` connection to one session.
 #[derive(Debug)]
@@ -56,9 +52,16 @@ impl Drop for Bidi {
 
 impl Bidi {
     /// Connects and subscribes.
-    pub(crate) async fn connect(url: &str) -> Result<Self, LaunchError> {
+    pub(crate) async fn connect(
+        url: &str,
+        authorization: Option<&str>,
+    ) -> Result<Self, LaunchError> {
         let refused = |detail: String| LaunchError::Session { detail: cut(&detail) };
-        let (socket, _) = tokio_tungstenite::connect_async(url)
+        let mut request = url.into_client_request().map_err(|error| refused(error.to_string()))?;
+        if let Some(value) = authorization.and_then(|value| value.parse().ok()) {
+            request.headers_mut().insert(http::header::AUTHORIZATION, value);
+        }
+        let (socket, _) = tokio_tungstenite::connect_async(request)
             .await
             .map_err(|error| refused(error.to_string()))?;
         let (out, orders) = mpsc::unbounded_channel();

@@ -1,20 +1,10 @@
 //! What a caller may choose: which browser, where its files live, and how one test is run.
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
 
 use gauntlet_core::flow::Viewport;
 
-/// Which Chromium is driven.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum BrowserKind {
-    /// `chromium-headless-shell`: fast, and what tests want.
-    #[default]
-    HeadlessShell,
-    /// Full Chromium without a window.
-    Chromium,
-    /// Full Chromium with a window; needs a display.
-    ChromiumHeaded,
-}
+use crate::{BrowserKind, Grid};
 
 /// How a browser is started.
 #[derive(Debug, Clone)]
@@ -36,8 +26,14 @@ pub struct BrowserConfig {
     pub launch_timeout: Duration,
     /// Whether Chromium's sandbox is on; the default is on unless we are root.
     pub sandbox: bool,
-    /// More browser flags.
+    /// More flags of Chromium.
     pub extra_args: Vec<String>,
+    /// Tests after which a browser is replaced: what leaks in it goes with it.
+    pub tests_max: u32,
+    /// Memory above which a browser is replaced, in bytes of proportional set size, driver included.
+    pub memory_bytes_max: u64,
+    /// A remote endpoint that gives sessions of this kind, instead of programs of this machine.
+    pub grid: Option<Arc<Grid>>,
 }
 
 impl BrowserConfig {
@@ -54,6 +50,9 @@ impl BrowserConfig {
             launch_timeout: Duration::from_secs(30),
             sandbox: crate::programs::sandbox_possible(),
             extra_args: Vec::new(),
+            tests_max: 500,
+            memory_bytes_max: 2 << 30,
+            grid: None,
         }
     }
 }

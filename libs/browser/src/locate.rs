@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::{
     error::DriverError,
-    session::{POLL, Session, Stop, limit},
+    session::{POLL, Session, Stop},
 };
 
 /// How classic `WebDriver` marks an element in JSON.
@@ -210,40 +210,6 @@ impl Session<'_> {
             found = next;
         }
         Ok(found)
-    }
-
-    /// Returns the elements below `root` with this accessible name and role, as the browser computes them.
-    async fn accessible(
-        &self,
-        root: &Value,
-        name: Option<&str>,
-        role: Option<&str>,
-        deadline: Instant,
-    ) -> Result<Vec<Value>, DriverError> {
-        // chromedriver's element ids end in the backend node id, which is also what the accessibility tree speaks of.
-        let Some((prefix, node)) = root[ELEMENT].as_str().and_then(|id| id.rsplit_once(".e."))
-        else {
-            return Ok(Vec::new());
-        };
-        let mut query = json!({ "backendNodeId": node.parse::<u64>().unwrap_or_default() });
-        if let Some(name) = name {
-            query["accessibleName"] = json!(name);
-        }
-        if let Some(role) = role {
-            query["role"] = json!(role);
-        }
-        let answer = self.driver.cdp("Accessibility.queryAXTree", query, limit(deadline)).await?;
-        let hits = answer["nodes"].as_array().into_iter().flatten().filter_map(|hit| {
-            let internal = matches!(
-                hit["role"]["value"].as_str(),
-                Some("StaticText" | "InlineTextBox" | "RootWebArea")
-            );
-            let id = hit["backendDOMNodeId"].as_u64()?;
-            let other = id.to_string() != node;
-            (!internal && other && hit["ignored"] != true)
-                .then(|| json!({ ELEMENT: format!("{prefix}.e.{id}") }))
-        });
-        Ok(hits.collect())
     }
 }
 

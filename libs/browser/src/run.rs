@@ -77,7 +77,7 @@ impl Browser {
                 TestResult::TimedOut(failure)
             }
         };
-        let dialog_count = self.bidi.events().dialog_count;
+        let dialog_count = self.pages.events().dialog_count;
         TestOutcome {
             result,
             duration: progress.began.elapsed(),
@@ -94,6 +94,9 @@ impl Browser {
         control: &Control,
         progress: &mut Progress,
     ) -> Result<(), Stop> {
+        self.freshen().await.map_err(|error| {
+            Stop::Driver(DriverError::Lost { command: "new session", reason: error.to_string() })
+        })?;
         let longest = flow.steps.iter().map(|step| flow.timeout_of(step)).max().unwrap_or_default()
             + GRACE / 2;
         if self.script_timeout < longest {
@@ -101,17 +104,17 @@ impl Browser {
             self.driver.post("timeouts", timeouts, GRACE).await?;
             self.script_timeout = longest;
         }
-        let mut session = Session::open(&self.driver, &self.bidi, options).await?;
+        let mut session = Session::open(&self.driver, &self.pages, options).await?;
         session.scope = Scope::new(flow);
         session.base_url.clone_from(&flow.base_url);
-        self.bidi.events().hold = flow.handles_dialogs();
+        self.pages.events().hold = flow.handles_dialogs();
         let result = session.steps(flow, control, progress).await;
         let fatal = matches!(&result, Err(Stop::Driver(error)) if error.is_fatal());
         if result.is_err() && options.screenshot_on_failure && progress.screenshot.is_none() {
             session.clear_view().await;
             progress.screenshot = session.screenshot(SCREENSHOT_LIMIT).await;
         }
-        self.healthy = !fatal && session.close().await.is_ok();
+        self.healthy = !fatal && session.close().await.is_ok() && !self.is_worn().await;
         result
     }
 
@@ -136,10 +139,10 @@ impl Browser {
 
     async fn last_look(&self) -> Option<Vec<u8>> {
         use base64::Engine as _;
-        let page = self.bidi.events().newest_page()?;
+        let page = self.pages.events().newest_page()?;
         let order = json!({ "context": page });
         let taken = self
-            .bidi
+            .pages
             .command("browsingContext.captureScreenshot", order, SCREENSHOT_LIMIT)
             .await
             .ok()?;

@@ -1,6 +1,7 @@
 //! Tests with a real browser.
 
 mod flows;
+mod grid;
 mod hygiene;
 mod kinds;
 mod mutants;
@@ -9,4 +10,5 @@ mod recordings;
 mod reference;
 mod shop;
 mod site;
+mod steps;
 mod support;

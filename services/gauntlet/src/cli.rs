@@ -284,7 +284,7 @@ pub(crate) enum ServeCommand {
     /// The public face of the mesh: gRPC and gRPC-Web for clients.
     Gateway(gauntlet_gateway::Args),
     /// Runs tests in browsers.
-    Executor(gauntlet_executor::Args),
+    Executor(Box<gauntlet_executor::Args>),
 }
 
 #[cfg(test)]

@@ -67,11 +67,12 @@ impl Events {
     }
 
     /// Returns the page with exactly this URL, or else a frame with it.
-    pub(crate) fn find_url(&self, user_context: &str, url: &str) -> Option<String> {
+    pub(crate) fn find_url(&self, user_context: Option<&str>, url: &str) -> Option<String> {
         let mut hits: Vec<_> = self
             .contexts
             .iter()
-            .filter(|(_, context)| context.user_context == user_context && context.url == url)
+            .filter(|(_, context)| user_context.is_none_or(|ours| context.user_context == ours))
+            .filter(|(_, context)| context.url == url)
             .collect();
         hits.sort_by_key(|(_, context)| (context.parent.is_some(), context.created));
         hits.first().map(|(id, _)| (*id).clone())
@@ -141,11 +142,11 @@ impl Events {
     }
 
     /// Returns a page of the user context that was opened after `mark`, the first if there are more.
-    pub(crate) fn opened_since(&self, user_context: &str, mark: u64) -> Option<String> {
+    pub(crate) fn opened_since(&self, user_context: Option<&str>, mark: u64) -> Option<String> {
         self.contexts
             .iter()
-            .filter(|(_, page)| page.parent.is_none() && page.user_context == user_context)
-            .filter(|(_, page)| page.created > mark)
+            .filter(|(_, page)| user_context.is_none_or(|ours| page.user_context == ours))
+            .filter(|(_, page)| page.parent.is_none() && page.created > mark)
             .min_by_key(|(_, page)| page.created)
             .map(|(id, _)| id.clone())
     }

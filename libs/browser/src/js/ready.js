@@ -72,7 +72,10 @@ const check = async (el) => {
   let at = point(el);
   if (at.why) return at;
   const seen = () => at.x >= 0 && at.y >= 0 && at.x < innerWidth && at.y < innerHeight;
-  if (window !== window.parent) el.scrollIntoViewIfNeeded(true);
+  if (window !== window.parent) {
+    if (el.scrollIntoViewIfNeeded) el.scrollIntoViewIfNeeded(true);
+    else if (!seen() || covered(el, at.x, at.y)) el.scrollIntoView({ block: 'center', inline: 'center', behavior: 'instant' });
+  }
   else if (!seen()) el.scrollIntoView({ block: 'center', inline: 'center', behavior: 'instant' });
   // Both looks in a frame: between frames Chromium guesses the time of the next one, and an animation seems to stand still.
   const first = await frame();

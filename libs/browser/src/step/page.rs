@@ -9,23 +9,12 @@ use url::Url;
 
 use super::Done;
 use crate::{
-    error::DriverError,
+    error::{DriverError, tells_unreachable},
     locate::{Act, Want},
     session::{Session, Stop, limit},
 };
 
 const SCROLL: &str = include_str!("../js/act/scroll.js");
-/// Network errors that mean that the site is not there at all.
-const UNREACHABLE: [&str; 8] = [
-    "ERR_CONNECTION_REFUSED",
-    "ERR_CONNECTION_RESET",
-    "ERR_CONNECTION_CLOSED",
-    "ERR_CONNECTION_TIMED_OUT",
-    "ERR_NAME_NOT_RESOLVED",
-    "ERR_ADDRESS_UNREACHABLE",
-    "ERR_SSL_PROTOCOL_ERROR",
-    "ERR_EMPTY_RESPONSE",
-];
 
 impl Session<'_> {
     /// Loads a URL and waits for `load`.
@@ -99,7 +88,7 @@ impl Session<'_> {
         {
             return Ok(Done::default());
         }
-        let gone = UNREACHABLE.iter().any(|sign| why.contains(sign));
+        let gone = tells_unreachable(why);
         let class = if gone { FailureClass::TargetUnreachable } else { FailureClass::Navigation };
         Err(Stop::failure(class, "the page could not be loaded")
             .because(format!("{url} loaded"), why))
