@@ -115,6 +115,17 @@ impl Driver {
         self.issue(call, "element", limit).await
     }
 
+    /// Sends a POST about an element; `path` names it.
+    pub(crate) async fn tell(
+        &self,
+        path: &str,
+        body: Value,
+        limit: Duration,
+    ) -> Result<Value, DriverError> {
+        let call = Call { method: Method::POST, path: path.to_owned().into(), body: Some(body) };
+        self.issue(call, "element", limit).await
+    }
+
     async fn issue(
         &self,
         call: Call,

@@ -6,10 +6,11 @@
 //! ([`supervise_main`]), so that nothing outlives its owner, however that dies.
 //!
 //! Promises: never a false pass; every command has a deadline; a cancelled test returns at once, because the browser is
-//! killed instead of asked. Values of `change` steps are never logged. It does not decide about retries.
+//! killed instead of asked. Values of sensitive steps and secret variables are never
+//! logged or told. It does not decide about retries.
 //!
 //! # Adding a kind of browser
-//! Say in `kind.rs` how it is started, and in `programs.rs` where it is; `tests/kinds.rs` runs every recording in it.
+//! Say in `kind.rs` how it is started, and in `programs.rs` where it is; `tests/browsers.rs` runs every recording in it.
 //!
 //! # Adding a step kind
 //! Add it to `gauntlet_core::flow::StepKind`, perform it in `step/`, and give it a passing and a failing recording in
@@ -31,6 +32,7 @@ mod keys;
 mod kind;
 mod lift;
 mod locate;
+mod logs;
 mod memory;
 mod outcome;
 mod pages;
@@ -42,14 +44,16 @@ mod slot;
 mod step;
 mod supervise;
 mod sweep;
+mod value;
 
 pub use browser::Browser;
-pub use config::{BrowserConfig, DialogPolicy, TestOptions};
+pub use config::{BrowserConfig, DialogPolicy, Emulation, Geolocation, Network, TestOptions};
 pub use control::Control;
 pub use error::LaunchError;
 pub use grid::{BasicAuth, Grid};
 pub use kind::BrowserKind;
-pub use outcome::{StepFailure, StepRecord, TestOutcome, TestResult};
+pub use logs::{ConsoleEntry, Logs, Request};
+pub use outcome::{STEP_RECORDS_MAX, StepFailure, StepRecord, TestOutcome, TestResult};
 pub use programs::{Programs, sandbox_possible};
 pub use slot::BrowserSlot;
 pub use supervise::supervise_main;

@@ -2,14 +2,14 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use fantoccini::error::ErrorStatus;
-use gauntlet_core::flow::{FailureClass, Step, Target, Viewport};
+use gauntlet_core::flow::{FailureClass, Scope, Step, Target, Viewport};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::{
     TestOptions,
     driver::{Driver, GRACE},
+    emulate::{pretend, refuse_to_pretend},
     error::DriverError,
     pages::Pages,
 };
@@ -37,6 +37,10 @@ pub(crate) struct Problem {
 
 impl From<DriverError> for Stop {
     fn from(error: DriverError) -> Self {
+        if error.is_open_dialog() {
+            let message = "a dialog is open, and the step does not answer it";
+            return Self::failure(FailureClass::Assertion, message).because("no dialog", "one");
+        }
         match error {
             // Nothing is wrong with the browser: it is asked for what it does not have.
             DriverError::Unsupported { .. } => {
@@ -78,8 +82,14 @@ pub(crate) struct Session<'b> {
     /// Keys held down; the driver remembers them over pages, so they must be released at the end.
     pub(crate) keys_down: BTreeSet<String>,
     pub(crate) viewport: Viewport,
+    /// The test's variables.
+    pub(crate) scope: Scope,
+    /// Where relative URLs start.
+    pub(crate) base_url: Option<String>,
+    /// The window and the way down to the frame that steps have chosen, for [`Target::Current`].
+    pub(crate) current: Option<(String, Vec<u16>)>,
     /// The context that isolates the test; without `BiDi` the session itself does.
-    user_context: Option<String>,
+    pub(crate) user_context: Option<String>,
 }
 
 /// Returns how long a command may take when its step ends at `deadline`.
@@ -93,16 +103,19 @@ impl<'b> Session<'b> {
         driver: &'b Driver,
         bidi: &'b Pages,
         options: &'b TestOptions,
+        origins: &[String],
     ) -> Result<Session<'b>, Stop> {
         bidi.events().start_test(options.dialogs);
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let (user_context, main) = if bidi.has_bidi() {
             let made = bidi.command("browser.createUserContext", json!({}), GRACE * 2).await?;
             let user_context = text(&made["userContext"]);
+            pretend(bidi, &options.emulation, &user_context, origins).await?;
             let tab = json!({ "type": "tab", "userContext": user_context });
             let made = bidi.command("browsingContext.create", tab, GRACE * 2).await?;
             (Some(user_context), text(&made["context"]))
         } else {
+            refuse_to_pretend(&options.emulation)?;
             (None, text(&driver.call(http::Method::GET, "window", None, GRACE * 2).await?))
         };
         let mut session = Self {
@@ -111,11 +124,21 @@ impl<'b> Session<'b> {
             options,
             main: main.clone(),
             keys_down: BTreeSet::new(),
-            viewport: options.viewport,
+            // As it is by itself; what differs is set below.
+            viewport: Viewport { has_touch: false, ..options.viewport },
+            scope: Scope::default(),
+            base_url: None,
+            current: None,
             user_context,
         };
         driver.go(&main, &[], GRACE * 2).await?;
         session.emulate(options.viewport, GRACE).await?;
+        if let Some(network) = options.emulation.network {
+            session.throttle_page(network, GRACE).await?;
+        }
+        if options.logs {
+            session.keep_logs().await?;
+        }
         Ok(session)
     }
 
@@ -136,11 +159,15 @@ impl<'b> Session<'b> {
         step: &Step,
         deadline: Instant,
     ) -> Result<(String, Vec<u16>), Stop> {
-        let Target::Url(url) = &step.target else {
-            if self.bidi.events().context(&self.main).is_none() {
-                return Err(Stop::failure(FailureClass::Navigation, "the main page is closed"));
+        let url = match (&step.target, &self.current) {
+            (Target::Url(url), _) => url,
+            (Target::Current, Some((page, path))) => {
+                let path = path.iter().chain(&step.frame).copied();
+                return self.open_page(page, path.collect());
             }
-            return Ok((self.main.clone(), step.frame.clone()));
+            (Target::Main | Target::Current, _) => {
+                return self.open_page(&self.main, step.frame.clone());
+            }
         };
         let found = self.bidi.wait_for(deadline, |events| {
             let id = events.find_url(self.user_context.as_deref(), url)?;
@@ -156,6 +183,15 @@ impl<'b> Session<'b> {
         Ok((page, path))
     }
 
+    fn open_page(&self, page: &str, path: Vec<u16>) -> Result<(String, Vec<u16>), Stop> {
+        if self.bidi.events().context(page).is_none() {
+            let which = if page == self.main { "main page" } else { "window" };
+            let message = format!("the {which} is closed");
+            return Err(Stop::failure(FailureClass::Navigation, message));
+        }
+        Ok((page.to_owned(), path))
+    }
+
     /// Sends the following commands to the step's page and frame, waiting for it until `deadline`.
     pub(crate) async fn enter(&mut self, step: &Step, deadline: Instant) -> Result<(), Stop> {
         loop {
@@ -163,6 +199,7 @@ impl<'b> Session<'b> {
             match self.driver.go(&page, &path, limit(deadline)).await {
                 Ok(()) => return Ok(()),
                 Err(error) if error.is_fatal() => return Err(error.into()),
+                Err(error) if error.is_open_dialog() && self.holds() => return Err(error.into()),
                 Err(error) if Instant::now() >= deadline => {
                     let class = FailureClass::ElementNotFound;
                     let message = "the step's frame did not appear in time";
@@ -182,7 +219,8 @@ impl<'b> Session<'b> {
         self.driver.lose_way();
     }
 
-    /// Sends a POST; if a dialog is open, which refuses every command unexecuted, waits until it has been answered.
+    /// Sends a POST; if a dialog is open, which refuses every command unexecuted, waits until it has been answered,
+    /// unless that is for a step to do.
     pub(crate) async fn post(
         &self,
         path: &'static str,
@@ -192,8 +230,7 @@ impl<'b> Session<'b> {
         loop {
             match self.driver.post(path, body.clone(), limit(deadline)).await {
                 Err(error)
-                    if error.status() == Some(ErrorStatus::UnexpectedAlertOpen.description())
-                        && Instant::now() < deadline =>
+                    if error.is_open_dialog() && !self.holds() && Instant::now() < deadline =>
                 {
                     self.bidi.answer_dialog(limit(deadline)).await?;
                     tokio::time::sleep(POLL).await;
@@ -201,6 +238,11 @@ impl<'b> Session<'b> {
                 answer => return answer,
             }
         }
+    }
+
+    /// Tells whether a dialog is open that waits for a step to answer it.
+    pub(crate) fn holds(&self) -> bool {
+        self.bidi.events().held
     }
 
     /// Runs a script in the current frame.

@@ -13,6 +13,8 @@ use crate::{
 /// Which step (0-based) of `fail/NAME.json` must fail, and how.
 pub(crate) const FAILURES: &[(&str, usize, FailureClass)] = &[
     ("asserted", 1, FailureClass::Navigation),
+    ("asserted-dead", 1, FailureClass::Navigation),
+    ("asserted-frame", 1, FailureClass::Navigation),
     ("asserted-hash", 1, FailureClass::Navigation),
     ("change", 1, FailureClass::Timeout),
     ("change-colour", 1, FailureClass::Assertion),
@@ -26,6 +28,7 @@ pub(crate) const FAILURES: &[(&str, usize, FailureClass)] = &[
     ("click-moving", 1, FailureClass::Timeout),
     ("click-offset", 1, FailureClass::Timeout),
     ("click-secondary", 2, FailureClass::Assertion),
+    ("click-svg", 1, FailureClass::Timeout),
     ("close", 1, FailureClass::Navigation),
     ("customStep", 2, FailureClass::Assertion),
     ("doubleClick", 2, FailureClass::Assertion),

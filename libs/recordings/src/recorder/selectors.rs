@@ -52,7 +52,7 @@ fn chain(index: usize, alternative: &Value, fields: &mut Fields<'_>) -> Option<C
             None => fields.wrong(&path, format!("must be a string, not {}", type_of(part))),
         }
     }
-    (chain.len() == parts.len()).then_some(Chain(chain))
+    (chain.len() == parts.len()).then_some(Chain { parts: chain, unique: false })
 }
 
 /// Reads one selector by its prefix.
