@@ -31,7 +31,7 @@ pub(crate) use events::{Answer, Events};
 
 mod events;
 
-type Pending = Arc<Mutex<HashMap<u64, oneshot::Sender<Result<Value, String>>>>>;
+type Pending = Arc<Mutex<HashMap<u64, oneshot::Sender<Result<Value, Value>>>>>;
 
 /// A `BiDi` connection to one session.
 #[derive(Debug)]
@@ -107,9 +107,7 @@ impl Bidi {
             .map_err(|_| gone())?;
         match tokio::time::timeout(limit, wait).await {
             Ok(Ok(Ok(result))) => Ok(result),
-            Ok(Ok(Err(message))) => {
-                Err(DriverError::Remote { command: method, status: None, message: cut(&message) })
-            }
+            Ok(Ok(Err(answer))) => Err(DriverError::from_bidi(method, &answer)),
             Ok(Err(_)) => Err(gone()),
             Err(_) => {
                 lock(&self.pending).remove(&id);
@@ -184,7 +182,7 @@ impl Link {
             let result = if message["type"] == "success" {
                 Ok(message["result"].clone())
             } else {
-                Err(message["message"].as_str().unwrap_or("unknown error").to_owned())
+                Err(message)
             };
             let _ = answer.send(result);
             return None;

@@ -108,8 +108,15 @@ impl Classic {
         let text = match self.driver.call(Method::GET, "alert/text", None, within).await {
             Ok(text) => text,
             Err(error) if error.is_fatal() => return Err(error),
-            Err(_) => return Ok(()),
+            Err(_) => {
+                self.events().held = false;
+                return Ok(());
+            }
         };
+        if self.events().held {
+            // A step will answer it.
+            return Ok(());
+        }
         let page = self.driver.place().map(|place| place.page);
         let dialog = json!({ "context": page, "type": "dialog", "message": text });
         let answer = self.events().take("browsingContext.userPromptOpened", &dialog);

@@ -69,6 +69,56 @@ pub enum DialogPolicy {
     Fail,
 }
 
+/// What pages are made to believe about the place they are in. What a browser cannot pretend fails the test.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Emulation {
+    /// Language and region, such as `de-DE`.
+    pub locale: Option<String>,
+    /// IANA name of a time zone, such as `Asia/Tokyo`.
+    pub timezone: Option<String>,
+    /// Where the device is; pages still need the permission `geolocation` to know.
+    pub geolocation: Option<Geolocation>,
+    /// What the browser calls itself.
+    pub user_agent: Option<String>,
+    /// How good the network is; none leaves it as it is.
+    pub network: Option<Network>,
+    /// Permissions that the sites of the test have, by the names of the W3C, such as `geolocation`.
+    pub permissions: Vec<String>,
+}
+
+/// A place on earth.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Geolocation {
+    /// In degrees.
+    pub latitude: f64,
+    /// In degrees.
+    pub longitude: f64,
+    /// In metres.
+    pub accuracy: f64,
+}
+
+/// How good a network is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Network {
+    /// There is none.
+    Offline,
+    /// It is limited.
+    Slow {
+        /// Bytes per second.
+        download: f64,
+        /// Bytes per second.
+        upload: f64,
+        /// Of each request, in milliseconds.
+        latency_ms: f64,
+    },
+}
+
+impl Network {
+    /// The `slow3g` condition.
+    pub const SLOW_3G: Self =
+        Self::Slow { download: 50_000.0, upload: 50_000.0, latency_ms: 400.0 };
+}
+
 /// How one test is run.
 #[derive(Debug, Clone)]
 pub struct TestOptions {
@@ -78,6 +128,10 @@ pub struct TestOptions {
     pub dialogs: DialogPolicy,
     /// The screen before any `setViewport`.
     pub viewport: Viewport,
+    /// What else the pages are made to believe.
+    pub emulation: Emulation,
+    /// Whether console and network are written down.
+    pub logs: bool,
     /// Whether an asserted navigation must also match its recorded URL and title, where they are not empty.
     pub strict_asserted_events: bool,
     /// Whether to take a screenshot when a step fails.
@@ -99,6 +153,8 @@ impl Default for TestOptions {
                 has_touch: false,
                 is_landscape: false,
             },
+            emulation: Emulation::default(),
+            logs: false,
             strict_asserted_events: false,
             screenshot_on_failure: true,
             files_dir: None,

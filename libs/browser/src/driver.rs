@@ -104,17 +104,6 @@ impl Driver {
         self.issue(Call { method, path: path.into(), body }, path, limit).await
     }
 
-    /// Sends a POST about an element; `path` names it.
-    pub(crate) async fn tell(
-        &self,
-        path: &str,
-        body: Value,
-        limit: Duration,
-    ) -> Result<Value, DriverError> {
-        let call = Call { method: Method::POST, path: path.to_owned().into(), body: Some(body) };
-        self.issue(call, "element", limit).await
-    }
-
     /// Asks about an element; `path` names it.
     pub(crate) async fn ask(
         &self,
@@ -123,6 +112,17 @@ impl Driver {
         limit: Duration,
     ) -> Result<Value, DriverError> {
         let call = Call { method, path: path.to_owned().into(), body: None };
+        self.issue(call, "element", limit).await
+    }
+
+    /// Sends a POST about an element; `path` names it.
+    pub(crate) async fn tell(
+        &self,
+        path: &str,
+        body: Value,
+        limit: Duration,
+    ) -> Result<Value, DriverError> {
+        let call = Call { method: Method::POST, path: path.to_owned().into(), body: Some(body) };
         self.issue(call, "element", limit).await
     }
 

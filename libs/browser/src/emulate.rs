@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use gauntlet_core::flow::Viewport;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::{error::DriverError, session::Session};
+use crate::{
+    Emulation, Network, driver::GRACE, error::DriverError, pages::Pages, session::Session,
+};
 
 impl Session<'_> {
     /// Sets the screen of the current page.
@@ -23,6 +25,45 @@ impl Session<'_> {
         }
         self.viewport = viewport;
         Ok(())
+    }
+
+    /// Ends the emulation of a screen, so that the page has the size of its window.
+    pub(crate) async fn show_window(&self, limit: Duration) -> Result<(), DriverError> {
+        if self.driver.has_cdp() {
+            let none = json!({});
+            self.driver.cdp("Emulation.clearDeviceMetricsOverride", none, limit).await?;
+        } else if let (true, Some(place)) = (self.bidi.has_bidi(), self.driver.place()) {
+            let none = json!({ "context": place.page, "viewport": null, "devicePixelRatio": null });
+            self.bidi.command("browsingContext.setViewport", none, limit).await?;
+        }
+        Ok(())
+    }
+
+    /// Sets the network of the current page.
+    pub(crate) async fn throttle_page(
+        &self,
+        network: Network,
+        limit: Duration,
+    ) -> Result<(), DriverError> {
+        if self.driver.has_cdp() {
+            // Measured: without `Network.enable` on this page the conditions are accepted and ignored.
+            self.driver.cdp("Network.enable", json!({}), limit).await?;
+            let conditions = match network {
+                Network::Offline => json!({
+                    "offline": true, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0,
+                }),
+                Network::Slow { download, upload, latency_ms } => json!({
+                    "offline": false, "latency": latency_ms,
+                    "downloadThroughput": download, "uploadThroughput": upload,
+                }),
+            };
+            self.driver.cdp("Network.emulateNetworkConditions", conditions, limit).await?;
+            return Ok(());
+        }
+        refuse(network != Network::Offline, "a slow network")?;
+        let page = self.driver.place().map(|place| place.page);
+        let offline = json!({ "networkConditions": { "type": "offline" }, "contexts": [page] });
+        self.bidi.command("emulation.setNetworkConditions", offline, limit).await.map(drop)
     }
 
     async fn emulate_by_cdp(&self, viewport: Viewport, limit: Duration) -> Result<(), DriverError> {
@@ -55,7 +96,11 @@ impl Session<'_> {
         if viewport.has_touch != self.viewport.has_touch {
             let touch = viewport.has_touch.then_some(1);
             let touch = json!({ "maxTouchPoints": touch, "contexts": [page] });
-            self.bidi.command("emulation.setTouchOverride", touch, limit).await?;
+            match self.bidi.command("emulation.setTouchOverride", touch, limit).await {
+                // Firefox has it not yet.
+                Err(DriverError::Unsupported { .. }) => refuse(true, "touch")?,
+                answer => drop(answer?),
+            }
         }
         Ok(())
     }
@@ -79,4 +124,54 @@ impl Session<'_> {
 
 fn refuse(asked: bool, what: &str) -> Result<(), DriverError> {
     if asked { Err(DriverError::Unsupported { what: what.to_owned() }) } else { Ok(()) }
+}
+
+/// Makes every page of a user context, popups included, believe in another place.
+pub(crate) async fn pretend(
+    bidi: &Pages,
+    emulation: &Emulation,
+    user_context: &str,
+    origins: &[String],
+) -> Result<(), DriverError> {
+    let order = async |method: &'static str, mut params: Value| {
+        params["userContexts"] = json!([user_context]);
+        bidi.command(method, params, GRACE).await
+    };
+    let Emulation { locale, timezone, geolocation, user_agent, network: _, permissions } =
+        emulation;
+    if let Some(locale) = locale {
+        order("emulation.setLocaleOverride", json!({ "locale": locale })).await?;
+    }
+    if let Some(timezone) = timezone {
+        order("emulation.setTimezoneOverride", json!({ "timezone": timezone })).await?;
+    }
+    if let Some(at) = geolocation {
+        let at =
+            json!({ "latitude": at.latitude, "longitude": at.longitude, "accuracy": at.accuracy });
+        order("emulation.setGeolocationOverride", json!({ "coordinates": at })).await?;
+    }
+    if let Some(user_agent) = user_agent {
+        order("emulation.setUserAgentOverride", json!({ "userAgent": user_agent })).await?;
+    }
+    for (name, origin) in
+        permissions.iter().flat_map(|name| origins.iter().map(move |at| (name, at)))
+    {
+        let grant = json!({
+            "descriptor": { "name": name }, "state": "granted", "origin": origin,
+            "userContext": user_context,
+        });
+        bidi.command("permissions.setPermission", grant, GRACE).await?;
+    }
+    Ok(())
+}
+
+/// Classic `WebDriver` knows no other place than the one it is in.
+pub(crate) fn refuse_to_pretend(emulation: &Emulation) -> Result<(), DriverError> {
+    let Emulation { locale, timezone, geolocation, user_agent, network: _, permissions } =
+        emulation;
+    refuse(locale.is_some(), "another locale")?;
+    refuse(timezone.is_some(), "another time zone")?;
+    refuse(geolocation.is_some(), "another place")?;
+    refuse(user_agent.is_some(), "another user agent")?;
+    refuse(!permissions.is_empty(), "permissions")
 }

@@ -4,6 +4,7 @@ use std::{io, time::Duration};
 
 use fantoccini::error::{CmdError, ErrorStatus};
 use gauntlet_core::flow::FailureClass;
+use serde_json::Value;
 
 /// Longest text kept from a page or a driver, in characters.
 pub(crate) const TEXT_MAX: usize = 500;
@@ -154,6 +155,17 @@ impl DriverError {
     /// Tells whether it is no use to try again.
     pub(crate) fn is_fatal(&self) -> bool {
         !matches!(self, Self::Remote { .. })
+    }
+
+    /// Sorts an error that `BiDi` reports.
+    pub(crate) fn from_bidi(command: &'static str, answer: &Value) -> Self {
+        let text = |field: &str| answer[field].as_str().unwrap_or_default();
+        match text("error") {
+            "unknown command" | "unsupported operation" => {
+                Self::Unsupported { what: command.to_owned() }
+            }
+            _ => Self::Remote { command, status: None, message: cut(text("message")) },
+        }
     }
 
     pub(crate) fn status(&self) -> Option<&'static str> {

@@ -10,7 +10,7 @@
 //! logged or told. It does not decide about retries.
 //!
 //! # Adding a kind of browser
-//! Say in `kind.rs` how it is started, and in `programs.rs` where it is; `tests/kinds.rs` runs every recording in it.
+//! Say in `kind.rs` how it is started, and in `programs.rs` where it is; `tests/browsers.rs` runs every recording in it.
 //!
 //! # Adding a step kind
 //! Add it to `gauntlet_core::flow::StepKind`, perform it in `step/`, and give it a passing and a failing recording in
@@ -32,6 +32,7 @@ mod keys;
 mod kind;
 mod lift;
 mod locate;
+mod logs;
 mod memory;
 mod outcome;
 mod pages;
@@ -46,11 +47,12 @@ mod sweep;
 mod value;
 
 pub use browser::Browser;
-pub use config::{BrowserConfig, DialogPolicy, TestOptions};
+pub use config::{BrowserConfig, DialogPolicy, Emulation, Geolocation, Network, TestOptions};
 pub use control::Control;
 pub use error::LaunchError;
 pub use grid::{BasicAuth, Grid};
 pub use kind::BrowserKind;
+pub use logs::{ConsoleEntry, Logs, Request};
 pub use outcome::{STEP_RECORDS_MAX, StepFailure, StepRecord, TestOutcome, TestResult};
 pub use programs::{Programs, sandbox_possible};
 pub use slot::BrowserSlot;

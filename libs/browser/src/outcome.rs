@@ -21,6 +21,8 @@ pub struct TestOutcome {
     pub duration: Duration,
     /// How many dialogs opened.
     pub dialog_count: u32,
+    /// Console and network, if [`crate::TestOptions::logs`] asks for them.
+    pub logs: crate::Logs,
 }
 
 /// Whether a test passed.

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use gauntlet_core::flow::{FailureClass, Flow, Scope};
+use gauntlet_core::flow::{FailureClass, Flow, Scope, StepKind, origin_of};
 use serde_json::json;
 
 use self::progress::Progress;
 use crate::{
-    Browser, Control, TestOptions, TestOutcome, TestResult,
+    Browser, Control, Logs, TestOptions, TestOutcome, TestResult,
     driver::GRACE,
     error::DriverError,
     session::{Session, Stop},
@@ -15,6 +15,8 @@ use crate::{
 
 /// How long a screenshot of a failed page may take.
 const SCREENSHOT_LIMIT: Duration = Duration::from_secs(3);
+/// What stands for a secret.
+const REDACTED: &str = "•••";
 
 mod progress;
 mod steps;
@@ -28,6 +30,7 @@ impl TestOutcome {
             screenshot: None,
             duration: Duration::ZERO,
             dialog_count: 0,
+            logs: Logs::default(),
         }
     }
 }
@@ -77,13 +80,21 @@ impl Browser {
                 TestResult::TimedOut(failure)
             }
         };
-        let dialog_count = self.pages.events().dialog_count;
+        let (dialog_count, mut logs) = {
+            let mut events = self.pages.events();
+            (events.dialog_count, std::mem::take(&mut events.logs))
+        };
+        let (scope, typed) = (Scope::new(flow), secrets_typed(flow));
+        logs.redact(|text| {
+            typed.iter().fold(scope.redact(text), |text, secret| text.replace(secret, REDACTED))
+        });
         TestOutcome {
             result,
             duration: progress.began.elapsed(),
             steps: progress.steps,
             screenshot: progress.screenshot,
             dialog_count,
+            logs,
         }
     }
 
@@ -104,7 +115,8 @@ impl Browser {
             self.driver.post("timeouts", timeouts, GRACE).await?;
             self.script_timeout = longest;
         }
-        let mut session = Session::open(&self.driver, &self.pages, options).await?;
+        let mut session =
+            Session::open(&self.driver, &self.pages, options, &origins_of(flow)).await?;
         session.scope = Scope::new(flow);
         session.base_url.clone_from(&flow.base_url);
         self.pages.events().hold = flow.handles_dialogs();
@@ -148,4 +160,29 @@ impl Browser {
             .ok()?;
         base64::engine::general_purpose::STANDARD.decode(taken["data"].as_str()?).ok()
     }
+}
+
+/// Returns what sensitive steps type: pages write such things to the console, and into URLs.
+fn secrets_typed(flow: &Flow) -> Vec<String> {
+    let scope = Scope::new(flow);
+    let sensitive = flow.steps.iter().filter(|step| step.sensitive);
+    let values = sensitive.filter_map(|step| match &step.kind {
+        StepKind::Change { value, .. } => Some(scope.fill(value)),
+        StepKind::Type(typing) => Some(scope.fill(&typing.text)),
+        _ => None,
+    });
+    values.filter(|value| !value.is_empty()).collect()
+}
+
+/// Returns the origins that a test visits by itself: the sites that its permissions are for.
+fn origins_of(flow: &Flow) -> Vec<String> {
+    let urls = flow.steps.iter().filter_map(|step| match &step.kind {
+        StepKind::Navigate { url } => Some(url),
+        _ => None,
+    });
+    let all = flow.base_url.iter().chain(urls).filter_map(|url| origin_of(url));
+    let mut origins: Vec<_> = all.map(|(origin, _)| origin.to_owned()).collect();
+    origins.sort();
+    origins.dedup();
+    origins
 }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use crate::{
     TestOptions,
     driver::{Driver, GRACE},
+    emulate::{pretend, refuse_to_pretend},
     error::DriverError,
     pages::Pages,
 };
@@ -36,14 +37,14 @@ pub(crate) struct Problem {
 
 impl From<DriverError> for Stop {
     fn from(error: DriverError) -> Self {
+        if error.is_open_dialog() {
+            let message = "a dialog is open, and the step does not answer it";
+            return Self::failure(FailureClass::Assertion, message).because("no dialog", "one");
+        }
         match error {
             // Nothing is wrong with the browser: it is asked for what it does not have.
             DriverError::Unsupported { .. } => {
                 Self::failure(FailureClass::Unknown, error.to_string())
-            }
-            error if error.is_open_dialog() => {
-                let message = "a dialog is open, and the step does not answer it";
-                Self::failure(FailureClass::Assertion, message).because("no dialog", "one")
             }
             error => Self::Driver(error),
         }
@@ -102,16 +103,19 @@ impl<'b> Session<'b> {
         driver: &'b Driver,
         bidi: &'b Pages,
         options: &'b TestOptions,
+        origins: &[String],
     ) -> Result<Session<'b>, Stop> {
         bidi.events().start_test(options.dialogs);
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let (user_context, main) = if bidi.has_bidi() {
             let made = bidi.command("browser.createUserContext", json!({}), GRACE * 2).await?;
             let user_context = text(&made["userContext"]);
+            pretend(bidi, &options.emulation, &user_context, origins).await?;
             let tab = json!({ "type": "tab", "userContext": user_context });
             let made = bidi.command("browsingContext.create", tab, GRACE * 2).await?;
             (Some(user_context), text(&made["context"]))
         } else {
+            refuse_to_pretend(&options.emulation)?;
             (None, text(&driver.call(http::Method::GET, "window", None, GRACE * 2).await?))
         };
         let mut session = Self {
@@ -120,7 +124,8 @@ impl<'b> Session<'b> {
             options,
             main: main.clone(),
             keys_down: BTreeSet::new(),
-            viewport: options.viewport,
+            // As it is by itself; what differs is set below.
+            viewport: Viewport { has_touch: false, ..options.viewport },
             scope: Scope::default(),
             base_url: None,
             current: None,
@@ -128,6 +133,12 @@ impl<'b> Session<'b> {
         };
         driver.go(&main, &[], GRACE * 2).await?;
         session.emulate(options.viewport, GRACE).await?;
+        if let Some(network) = options.emulation.network {
+            session.throttle_page(network, GRACE).await?;
+        }
+        if options.logs {
+            session.keep_logs().await?;
+        }
         Ok(session)
     }
 

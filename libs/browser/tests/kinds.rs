@@ -1,183 +1,221 @@
-//! Every kind of browser runs the same recordings (G1).
+//! Every kind of step does what it should, and what only a runner can decide: soft and optional steps, variables, limits.
 
-use std::time::{Duration, Instant};
+use std::{collections::BTreeSet, time::Duration};
 
-use gauntlet_browser::{Browser, BrowserConfig, BrowserKind, BrowserSlot, TestResult};
-
-use crate::{
-    hygiene::{flow, nothing_left},
-    recordings::{FAILURES, folder, names},
-    site,
-    support::{config_of, marked, recording, run, turn},
+use gauntlet_browser::{
+    BrowserKind, BrowserSlot, Control as Handle, STEP_RECORDS_MAX, StepFailure, TestOptions,
+    TestResult,
+};
+use gauntlet_core::flow::{
+    Chain, Comparison, Control, FailureClass, Flow, Selector, Selectors, Source, Step, StepKind,
+    Subject, Value,
 };
 
-/// What neither Firefox nor `WebKit` can do: it says so, instead of doing something else.
-const CHROMIUM_ONLY: &[&str] = &["emulateNetworkConditions", "setViewport"];
-
-/// Recordings that fail elsewhere by another class, because of what the browser tells.
-const OTHERWISE: &[&str] = &["emulateNetworkConditions", "setViewport"];
+use crate::{
+    flows::{self, check, click, css, flow, marker, says, script, step, typing},
+    site,
+    support::{config, config_of, run, turn},
+};
 
 #[tokio::test]
-async fn g1_firefox_passes_what_it_should() {
-    all_pass(BrowserKind::Firefox).await;
+async fn g2_every_kind_of_step_passes_where_it_should() {
+    every_flow_passes(BrowserKind::HeadlessShell).await;
 }
 
 #[tokio::test]
-async fn g1_webkit_passes_what_it_should() {
-    all_pass(BrowserKind::WebKit).await;
+async fn g1_firefox_performs_every_kind_of_step() {
+    every_flow_passes(BrowserKind::Firefox).await;
 }
 
 #[tokio::test]
-async fn g4_firefox_fails_what_it_should() {
-    all_fail(BrowserKind::Firefox).await;
+async fn g1_webkit_performs_every_kind_of_step() {
+    every_flow_passes(BrowserKind::WebKit).await;
 }
 
-#[tokio::test]
-async fn g4_webkit_fails_what_it_should() {
-    all_fail(BrowserKind::WebKit).await;
-}
-
-async fn all_pass(kind: BrowserKind) {
+async fn every_flow_passes(kind: BrowserKind) {
     let _turn = turn().await;
     let base = site::start().await;
-    let mut slot = BrowserSlot::new(config_of(kind, &format!("pass-{kind:?}")));
+    let mut slot = BrowserSlot::new(config_of(kind, &format!("kinds-{kind:?}")));
     let mut wrong = Vec::new();
-    for name in names("pass") {
-        let file = folder("pass").join(format!("{name}.json"));
-        let outcome = run(&mut slot, &recording(&file, &base)).await;
-        let refused =
-            outcome.result.failure().is_some_and(|failure| failure.message.contains("cannot"));
-        let impossible = CHROMIUM_ONLY.contains(&name.as_str());
-        if refused != impossible || !impossible && outcome.result != TestResult::Passed {
-            wrong.push(format!("{name}: {:?}", outcome.result));
+    for flow in flows::all(&base) {
+        let outcome = run(&mut slot, &flow).await;
+        if outcome.result != TestResult::Passed {
+            wrong.push(format!("{}: {:?}", flow.title, outcome.result));
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-async fn all_fail(kind: BrowserKind) {
-    let _turn = turn().await;
+/// Lets a step fail soon.
+fn soon(mut step: Step) -> Step {
+    step.timeout = Some(Duration::from_millis(300).into());
+    step
+}
+
+fn first_failure(result: &TestResult) -> &StepFailure {
+    result.failure().unwrap_or_else(|| panic!("a failure: {result:?}"))
+}
+
+#[tokio::test]
+async fn g4_a_soft_failure_fails_the_test_at_its_first_and_lets_it_go_on() {
     let base = site::start().await;
-    let mut slot = BrowserSlot::new(config_of(kind, &format!("fail-{kind:?}")));
-    let mut wrong = Vec::new();
-    for (name, step, class) in FAILURES {
-        let file = folder("fail").join(format!("{name}.json"));
-        let outcome = run(&mut slot, &recording(&file, &base)).await;
-        match &outcome.result {
-            TestResult::Failed(failure)
-                if OTHERWISE.contains(name)
-                    || (failure.step_index, failure.class) == (*step, *class)
-                        && outcome.screenshot.is_some() => {}
-            other => wrong
-                .push(format!("{name}: {other:?}, screenshot {}", outcome.screenshot.is_some())),
-        }
-    }
-    assert!(wrong.is_empty(), "{wrong:#?}");
+    let mut slot = BrowserSlot::new(config("soft"));
+    let soft = |step| Step { soft: true, ..soon(step) };
+    let steps = vec![soft(says("#out", "wrong")), soft(says("#nowhere", "x")), click("#press")];
+    let mut test = flow("soft", &base, "kinds", steps);
+    let outcome = run(&mut slot, &test).await;
+    let failure = first_failure(&outcome.result);
+    assert_eq!((failure.step_index, failure.class), (1, FailureClass::Assertion));
+    let kept: Vec<_> =
+        outcome.steps.iter().map(|step| (step.passed, step.failure.is_some())).collect();
+    assert_eq!(kept, [(true, false), (false, true), (false, true), (true, false)]);
+    assert!(outcome.screenshot.is_some());
+    // What ends the test later does not hide what failed first.
+    test.steps.push(soon(click("#nowhere")));
+    let outcome = run(&mut slot, &test).await;
+    assert_eq!(first_failure(&outcome.result).step_index, 1);
+    assert_eq!(outcome.steps.len(), 5);
 }
 
-/// That nothing is left is the claim here; how soon is measured elsewhere, on a machine that does nothing else.
-const SOON: Duration = Duration::from_secs(10);
-
-/// Each is below a supervisor in a way of its own: a driver that starts another program, and a screen.
-const KINDS: [BrowserKind; 3] =
-    [BrowserKind::Firefox, BrowserKind::WebKit, BrowserKind::ChromiumHeaded];
-
 #[tokio::test]
-async fn g5_cookies_are_isolated_between_tests_in_every_kind() {
+async fn g4_an_optional_step_that_fails_is_skipped_with_its_reason() {
     let base = site::start().await;
-    let check = r#",{"type":"waitForExpression","expression":"document.querySelector('#out').textContent === 'none'"}"#;
-    for kind in KINDS {
-        let mut slot = BrowserSlot::new(config_of(kind, &format!("cookies-{kind:?}")));
-        for _ in 0..2 {
-            let outcome = run(&mut slot, &flow(&base, "cookie", check)).await;
-            assert_eq!(outcome.result, TestResult::Passed, "{kind:?}");
-        }
-    }
+    let mut slot = BrowserSlot::new(config("optional"));
+    let steps = vec![
+        Step { optional: true, ..soon(click("#nowhere")) },
+        click("#press"),
+        says("#out", "plain"),
+        step(StepKind::Echo { text: "done".into() }),
+    ];
+    let outcome = run(&mut slot, &flow("optional", &base, "kinds", steps)).await;
+    assert_eq!(outcome.result, TestResult::Passed);
+    let skipped = &outcome.steps[1];
+    let reason = skipped.failure.as_ref().map(|failure| failure.class);
+    assert_eq!(
+        (skipped.skipped, skipped.passed, reason),
+        (true, false, Some(FailureClass::ElementNotFound))
+    );
+    assert_eq!(outcome.steps[4].note.as_deref(), Some("done"));
 }
 
 #[tokio::test]
-async fn g8_killing_a_browser_of_any_kind_leaves_no_process_and_no_folder() {
-    for kind in KINDS {
-        let marker = format!("killed-{kind:?}");
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut config = config_of(kind, &marker);
-        config.temp_dir = folder.path().to_owned();
-        let mut browser = Browser::launch(&config).await.expect("launch");
-        assert!(marked(&marker).len() >= 4, "{:#?}", marked(&marker));
-        let started = Instant::now();
-        browser.kill();
-        nothing_left(&marker, SOON).await;
-        println!("{kind:?} gone after {:?}", started.elapsed());
-        assert_eq!(std::fs::read_dir(folder.path()).expect("folder").count(), 0, "{kind:?}");
-    }
-}
-
-#[expect(clippy::print_stdout, reason = "the test that started it waits for this word")]
-async fn own_and_wait(kind: BrowserKind) {
-    let _browser = Browser::launch(&config_of(kind, &format!("owned-{kind:?}"))).await.expect("up");
-    println!("up");
-    std::future::pending::<()>().await;
-}
-
-#[tokio::test]
-#[ignore = "waits to be killed"]
-async fn an_owner_of_firefox() {
-    own_and_wait(BrowserKind::Firefox).await;
-}
-
-#[tokio::test]
-#[ignore = "waits to be killed"]
-async fn an_owner_of_webkit() {
-    own_and_wait(BrowserKind::WebKit).await;
-}
-
-#[tokio::test]
-#[ignore = "waits to be killed"]
-async fn an_owner_of_chromiumheaded() {
-    own_and_wait(BrowserKind::ChromiumHeaded).await;
-}
-
-#[tokio::test]
-async fn g8_an_owner_that_dies_by_sigkill_leaves_nothing_of_any_kind() {
-    for kind in KINDS {
-        let this = std::env::current_exe().expect("this test");
-        let name = format!("{kind:?}").to_lowercase();
-        let mut owner = tokio::process::Command::new(this)
-            .args(["--ignored", "--nocapture", "--exact", &format!("kinds::an_owner_of_{name}")])
-            .stdout(std::process::Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("owner");
-        let output = owner.stdout.take().expect("output");
-        let mut lines = tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(output));
-        while !lines.next_line().await.expect("output").expect("it comes up").ends_with("up") {}
-        let started = Instant::now();
-        owner.kill().await.expect("kill");
-        nothing_left(&format!("-owned-{kind:?}"), SOON).await;
-        println!("orphans of {kind:?} gone after {:?}", started.elapsed());
-    }
-}
-
-#[tokio::test]
-async fn g5_a_browser_is_replaced_after_its_tests_and_above_its_memory() {
+async fn g3_the_alternative_that_won_is_recorded_and_a_unique_one_finds_one() {
     let base = site::start().await;
-    let pids = async |config: BrowserConfig, tests: usize| {
-        let (mut slot, marker) = (BrowserSlot::new(config.clone()), config.marker);
-        let mut pids = Vec::new();
-        for _ in 0..tests {
-            assert!(run(&mut slot, &flow(&base, "list", "")).await.result.is_passed());
-            pids.push(
-                marked(&marker).iter().filter(|line| line.contains("supervise")).cloned().collect(),
-            );
-        }
-        pids
+    let mut slot = BrowserSlot::new(config("fallback"));
+    let one = |css: &str, unique| Chain { unique, ..Chain::of(Selector::Css(css.into())) };
+    let all = Selectors(vec![one("#nowhere", false), one("li", true), one("#second", true)]);
+    let steps = vec![check(Subject::Text(all), Comparison::Equals("two".into()))];
+    let outcome = run(&mut slot, &flow("fallback", &base, "kinds", steps)).await;
+    assert_eq!(outcome.result, TestResult::Passed);
+    let won = &outcome.steps[1];
+    assert_eq!((won.selector_index, won.selector_used.as_deref()), (Some(2), Some("#second")));
+    let all = Selectors(vec![one("li", true)]);
+    let steps = vec![soon(check(Subject::Text(all), Comparison::Equals("one".into())))];
+    let outcome = run(&mut slot, &flow("unique", &base, "kinds", steps)).await;
+    let failure = first_failure(&outcome.result);
+    assert_eq!(failure.class, FailureClass::ElementNotFound);
+    assert_eq!(failure.found.as_deref(), Some("finds 3 elements instead of one"));
+}
+
+#[tokio::test]
+async fn g4_a_loop_that_does_not_end_is_stopped_by_its_count_or_by_the_tests_limit() {
+    let base = site::start().await;
+    let mut slot = BrowserSlot::new(config("loops"));
+    let endless = |limit| {
+        let head = marker(Control::While { condition: "true".into(), limit });
+        vec![head, step(StepKind::Echo { text: "round".into() }), marker(Control::End)]
     };
-    let config = config_of(BrowserKind::HeadlessShell, "worn");
-    let alone = pids(BrowserConfig { tests_max: 2, ..config.clone() }, 3).await;
-    assert_eq!(alone[0], alone[1]);
-    assert_ne!(alone[1], alone[2], "the third test gets another");
-    let config = BrowserConfig { marker: "heavy".to_owned(), memory_bytes_max: 1 << 20, ..config };
-    let heavy: Vec<Vec<String>> = pids(config, 6).await;
-    assert_eq!(heavy[0], heavy[4]);
-    assert_ne!(heavy[4], heavy[5], "weighed after the fifth");
+    let outcome = run(&mut slot, &flow("counted", &base, "kinds", endless(3))).await;
+    let failure = first_failure(&outcome.result);
+    assert_eq!((failure.step_index, failure.class), (1, FailureClass::Timeout));
+    assert_eq!(outcome.steps.iter().filter(|step| step.note.is_some()).count(), 3);
+    let options = TestOptions { timeout: Duration::from_secs(5), ..TestOptions::default() };
+    let test = flow("timed", &base, "kinds", endless(u32::MAX));
+    let outcome = slot.run_test(&test, &options, &Handle::default()).await.expect("launch");
+    assert!(matches!(outcome.result, TestResult::TimedOut(_)), "{:?}", outcome.result);
+    assert!(outcome.steps.len() <= STEP_RECORDS_MAX + 1, "{}", outcome.steps.len());
+}
+
+#[tokio::test]
+async fn g4_a_script_that_does_not_end_fails_in_its_steps_time_and_one_that_throws_at_once() {
+    let base = site::start().await;
+    let mut slot = BrowserSlot::new(config("scripts"));
+    for (code, class) in [
+        ("return new Promise(() => {})", FailureClass::Timeout),
+        ("return new Promise((_, no) => no(new Error('no')))", FailureClass::Assertion),
+        ("throw new Error('no')", FailureClass::Assertion),
+        ("this is no code", FailureClass::Assertion),
+    ] {
+        let test = flow("script", &base, "kinds", vec![soon(script(code, None))]);
+        let outcome = run(&mut slot, &test).await;
+        let failure = first_failure(&outcome.result);
+        assert_eq!((failure.step_index, failure.class), (1, class), "{code}");
+        assert!(outcome.steps[1].duration < Duration::from_secs(2), "{code}");
+    }
+}
+
+#[tokio::test]
+async fn g4_values_of_secret_variables_and_sensitive_steps_are_told_nowhere() {
+    let base = site::start().await;
+    let mut slot = BrowserSlot::new(config("secrets"));
+    let soft = |step| Step { soft: true, ..soon(step) };
+    let sensitive = |step| Step { sensitive: true, ..step };
+    let text = |text: &str| Comparison::Equals(text.into());
+    let steps = vec![
+        typing("#name", "${password}", true),
+        soft(check(Subject::Value(css("#name")), text("other"))),
+        soft(check(Subject::Variable("password".into()), text("${password}!"))),
+        soft(click("#${password}")),
+        sensitive(typing("#more", "s3cret-too", true)),
+        soft(sensitive(check(Subject::Value(css("#more")), text("other")))),
+        sensitive(step(StepKind::Store {
+            variable: "kept".into(),
+            source: Source::ElementValue(css("#more")),
+        })),
+        soft(check(Subject::Variable("kept".into()), text("x"))),
+        step(StepKind::Echo { text: "${password} ${kept}".into() }),
+        soft(script("throw new Error(${password})", None)),
+    ];
+    let test = Flow {
+        variables: [("password".to_owned(), Value::from("hunter2"))].into(),
+        secrets: BTreeSet::from(["password".to_owned()]),
+        ..flow("secrets", &base, "kinds", steps)
+    };
+    let outcome = run(&mut slot, &test).await;
+    assert_eq!(outcome.steps.len(), 11, "{:#?}", outcome.steps);
+    let failed = outcome.steps.iter().filter(|step| step.failure.is_some()).count();
+    assert_eq!(failed, 6, "{:#?}", outcome.steps);
+    let told = format!("{:?} {:?}", outcome.result, outcome.steps);
+    assert!(!told.contains("hunter2") && !told.contains("s3cret"), "{told}");
+    assert!(told.contains("•••"), "{told}");
+}
+
+#[tokio::test]
+async fn g4_only_files_of_the_allowed_folder_are_given_to_a_page() {
+    let base = site::start().await;
+    let mut slot = BrowserSlot::new(config("files"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let files = folder.path().join("files");
+    std::fs::create_dir(&files).expect("create");
+    std::fs::write(files.join("cat.png"), "miau").expect("write");
+    std::fs::write(folder.path().join("passwords"), "no").expect("write");
+    std::os::unix::fs::symlink(folder.path().join("passwords"), files.join("link")).expect("link");
+    let options = TestOptions { files_dir: Some(files), ..TestOptions::default() };
+    let test = |path: &str, out: &str| {
+        flow("files", &base, "kinds", vec![soon(typing("#files", path, false)), says("#out", out)])
+    };
+    let cat = test("cat.png", "cat.png");
+    let outcome = slot.run_test(&cat, &options, &Handle::default()).await.expect("launch");
+    assert_eq!(outcome.result, TestResult::Passed);
+    for path in ["../passwords", "/etc/passwd", "link", "missing.png", "."] {
+        let test = test(path, "-");
+        let outcome = slot.run_test(&test, &options, &Handle::default()).await.expect("launch");
+        let failure = first_failure(&outcome.result);
+        assert_eq!((failure.step_index, failure.class), (1, FailureClass::ImportError), "{path}");
+    }
+    let outcome = run(&mut slot, &cat).await;
+    assert_eq!(
+        first_failure(&outcome.result).found.as_deref(),
+        Some("no such folder is configured")
+    );
 }

@@ -19,6 +19,7 @@ pub(crate) async fn start() -> String {
                 PINGED.notify_one();
             }),
         )
+        .route("/bytes", get(|| async { vec![b'x'; 100_000] }))
         .route("/hang", get(std::future::pending::<String>))
         .route(
             "/cookie",
@@ -41,6 +42,7 @@ pub(crate) async fn start() -> String {
 async fn page(name: &str) -> Html<&'static str> {
     let pages = BTreeMap::from([
         ("", include_str!("site/index.html")),
+        ("login", "<title>Login</title><input type=password id=password>"),
         ("meta", "<meta name=viewport content='width=device-width'><p>meta"),
         ("form", include_str!("site/form.html")),
         ("list", include_str!("site/list.html")),

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use serde_json::{Value, json};
 
-use crate::DialogPolicy;
+use crate::{DialogPolicy, Logs};
 
 /// One page or frame.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +29,8 @@ pub(crate) struct Events {
     contexts: HashMap<String, Context>,
     pub(crate) dialogs: DialogPolicy,
     pub(crate) dialog_count: u32,
+    /// Console and network, while they are subscribed to.
+    pub(crate) logs: Logs,
     /// Text of the first dialog that the policy forbids.
     pub(crate) forbidden: Option<String>,
     /// Whether dialogs stay open until a step answers them, instead of being answered by policy.
@@ -52,6 +54,7 @@ impl Events {
     pub(crate) fn start_test(&mut self, dialogs: DialogPolicy) {
         self.dialogs = dialogs;
         self.dialog_count = 0;
+        self.logs = Logs::default();
         self.forbidden = None;
         (self.hold, self.held) = (false, false);
         self.planned.clear();
@@ -145,8 +148,8 @@ impl Events {
     pub(crate) fn opened_since(&self, user_context: Option<&str>, mark: u64) -> Option<String> {
         self.contexts
             .iter()
-            .filter(|(_, page)| user_context.is_none_or(|ours| page.user_context == ours))
             .filter(|(_, page)| page.parent.is_none() && page.created > mark)
+            .filter(|(_, page)| user_context.is_none_or(|ours| page.user_context == ours))
             .min_by_key(|(_, page)| page.created)
             .map(|(id, _)| id.clone())
     }
@@ -163,7 +166,11 @@ impl Events {
         let now = self.now;
         let id = params["context"].as_str().unwrap_or_default().to_owned();
         let url = params["url"].as_str().map(str::to_owned);
-        match method.strip_prefix("browsingContext.").unwrap_or_default() {
+        let Some(event) = method.strip_prefix("browsingContext.") else {
+            self.logs.take(method, params);
+            return None;
+        };
+        match event {
             "contextCreated" => self.create(id, params),
             "contextDestroyed" => {
                 self.contexts.remove(&id);

@@ -69,7 +69,13 @@ impl Session<'_> {
     }
 
     async fn insert(&self, text: &str, deadline: Instant) -> Result<(), Stop> {
-        self.driver.cdp("Input.insertText", json!({ "text": text }), limit(deadline)).await?;
+        if self.driver.has_cdp() {
+            let text = json!({ "text": text });
+            self.driver.cdp("Input.insertText", text, limit(deadline)).await?;
+        } else {
+            let insert = "document.execCommand('insertText', false, arguments[0])";
+            self.execute(insert, json!([text]), deadline).await?;
+        }
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use url::Url;
 
 use super::Done;
 use crate::{
+    Network,
     error::{DriverError, tells_unreachable},
     locate::{Act, Want},
     session::{Session, Stop, limit},
@@ -116,13 +117,12 @@ impl Session<'_> {
         deadline: Instant,
     ) -> Result<Done, Stop> {
         self.enter(&Step::new(StepKind::Close), deadline).await?;
-        // Measured: without `Network.enable` on this page the conditions are accepted and ignored.
-        self.driver.cdp("Network.enable", json!({}), limit(deadline)).await?;
-        let offline = download == 0.0 && upload == 0.0;
-        let conditions = json!({
-            "offline": offline, "latency": latency_ms, "downloadThroughput": download, "uploadThroughput": upload,
-        });
-        self.driver.cdp("Network.emulateNetworkConditions", conditions, limit(deadline)).await?;
+        let network = if download == 0.0 && upload == 0.0 {
+            Network::Offline
+        } else {
+            Network::Slow { download, upload, latency_ms }
+        };
+        self.throttle_page(network, limit(deadline)).await?;
         Ok(Done::default())
     }
 

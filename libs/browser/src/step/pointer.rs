@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::{Done, keys::key_of};
 use crate::{
+    error::DriverError,
     locate::{Act, Ready, Want},
     session::{Session, Stop},
 };
@@ -104,6 +105,7 @@ impl Session<'_> {
         self.ready(step, onto, Want::Scroll, Act::nothing(), deadline).await?;
         let want = Want::Hover(None);
         let held = self.ready(step, from, want, Act::nothing(), deadline).await?;
+        self.can_drag(&held.element, deadline).await?;
         let down = json!({ "type": "pointerDown", "button": 0 });
         let tug = move_to(&held, TUG);
         self.point(vec![towards(&held), down, tug], &[], deadline).await?;
@@ -123,6 +125,20 @@ impl Session<'_> {
                 Err(stop)
             }
         }
+    }
+
+    /// Measured: in Firefox and `WebKit` actions begin a drag of the desktop, whose end no page hears of.
+    async fn can_drag(&self, element: &Value, deadline: Instant) -> Result<(), Stop> {
+        if self.driver.has_cdp() {
+            return Ok(());
+        }
+        let script = "return !!arguments[0].closest('[draggable=true],a[href],img')";
+        if self.execute(script, json!([element]), deadline).await? == true {
+            return Err(
+                DriverError::Unsupported { what: "drag and drop of data".to_owned() }.into()
+            );
+        }
+        Ok(())
     }
 
     /// Plays pointer actions on the one mouse of the test, with keys held down meanwhile.

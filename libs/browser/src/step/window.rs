@@ -76,9 +76,8 @@ impl Session<'_> {
         done: Done,
     ) -> Result<Done, Stop> {
         let deadline = Instant::now() + opens.timeout;
-        let context = self.user_context.clone();
-        let found =
-            self.bidi.wait_for(deadline, |events| events.opened_since(context.as_deref(), mark));
+        let context = self.user_context.as_deref();
+        let found = self.bidi.wait_for(deadline, |events| events.opened_since(context, mark));
         let Some(handle) = found.await else {
             let message = "the step opened no window in time";
             return Err(
@@ -98,14 +97,7 @@ impl Session<'_> {
     ) -> Result<Done, Stop> {
         self.enter(step, deadline).await?;
         // An emulated screen would hide the size that the window gets.
-        if self.driver.has_cdp() {
-            let clear = "Emulation.clearDeviceMetricsOverride";
-            self.driver.cdp(clear, json!({}), limit(deadline)).await?;
-        } else if self.bidi.has_bidi() {
-            let (page, _) = self.target(step, deadline).await?;
-            let clear = json!({ "context": page, "viewport": null });
-            self.bidi.command("browsingContext.setViewport", clear, limit(deadline)).await?;
-        }
+        self.show_window(limit(deadline)).await?;
         let size = json!({ "width": width.round(), "height": height.round() });
         self.post("window/rect", size, deadline).await?;
         Ok(Done::default())
