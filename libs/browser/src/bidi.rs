@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -19,23 +19,19 @@ use tokio::{
     task::JoinHandle,
     time::Instant,
 };
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest, http};
 
 use crate::{
     LaunchError,
+    driver::lock,
     error::{DriverError, cut},
 };
 
-pub(crate) use events::Events;
+pub(crate) use events::{Answer, Events};
 
 mod events;
 
-type Pending = Arc<Mutex<HashMap<u64, oneshot::Sender<Result<Value, String>>>>>;
-
-/// Never poisoned in effect: what is guarded is plain data, whole after every statement.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+type Pending = Arc<Mutex<HashMap<u64, oneshot::Sender<Result<Value, Value>>>>>;
 
 /// A `BiDi` connection to one session.
 #[derive(Debug)]
@@ -56,9 +52,16 @@ impl Drop for Bidi {
 
 impl Bidi {
     /// Connects and subscribes.
-    pub(crate) async fn connect(url: &str) -> Result<Self, LaunchError> {
+    pub(crate) async fn connect(
+        url: &str,
+        authorization: Option<&str>,
+    ) -> Result<Self, LaunchError> {
         let refused = |detail: String| LaunchError::Session { detail: cut(&detail) };
-        let (socket, _) = tokio_tungstenite::connect_async(url)
+        let mut request = url.into_client_request().map_err(|error| refused(error.to_string()))?;
+        if let Some(value) = authorization.and_then(|value| value.parse().ok()) {
+            request.headers_mut().insert(http::header::AUTHORIZATION, value);
+        }
+        let (socket, _) = tokio_tungstenite::connect_async(request)
             .await
             .map_err(|error| refused(error.to_string()))?;
         let (out, orders) = mpsc::unbounded_channel();
@@ -104,9 +107,7 @@ impl Bidi {
             .map_err(|_| gone())?;
         match tokio::time::timeout(limit, wait).await {
             Ok(Ok(Ok(result))) => Ok(result),
-            Ok(Ok(Err(message))) => {
-                Err(DriverError::Remote { command: method, status: None, message: cut(&message) })
-            }
+            Ok(Ok(Err(answer))) => Err(DriverError::from_bidi(method, &answer)),
             Ok(Err(_)) => Err(gone()),
             Err(_) => {
                 lock(&self.pending).remove(&id);
@@ -181,7 +182,7 @@ impl Link {
             let result = if message["type"] == "success" {
                 Ok(message["result"].clone())
             } else {
-                Err(message["message"].as_str().unwrap_or("unknown error").to_owned())
+                Err(message)
             };
             let _ = answer.send(result);
             return None;

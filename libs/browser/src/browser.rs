@@ -1,84 +1,149 @@
-//! One driver with one browser.
+//! One browser: a driver of this machine with what it started, or a session of a remote endpoint.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use gauntlet_core::flow::FailureClass;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::{
-    BrowserConfig, BrowserKind, LaunchError, Programs, bidi::Bidi, driver::Driver,
-    error::DriverError, process::DriverProcess, sweep,
+    BrowserConfig, Grid, LaunchError, Programs,
+    bidi::Bidi,
+    classic::Classic,
+    driver::Driver,
+    endpoint::{Endpoint, Opened},
+    error::DriverError,
+    kind::{self, Engine},
+    memory,
+    pages::Pages,
+    process::DriverProcess,
 };
+
+/// How long a `BiDi` connection may take that a session can do without.
+const BIDI_LIMIT: Duration = Duration::from_secs(5);
+/// Tests between two looks at the memory: each takes some milliseconds.
+const TESTS_PER_WEIGHING: u32 = 5;
+/// How long a killed browser is waited for.
+const KILL_LIMIT: Duration = Duration::from_secs(10);
 
 /// A running browser. Dropping it kills it, and everything it started, at once.
 #[derive(Debug)]
 pub struct Browser {
-    pub(crate) process: DriverProcess,
+    host: Host,
     pub(crate) driver: Driver,
-    pub(crate) bidi: Bidi,
+    pub(crate) pages: Pages,
     pub(crate) healthy: bool,
     pub(crate) script_timeout: Duration,
+    engine: Engine,
+    launch_timeout: Duration,
+    /// Tests that have begun in it.
+    tests: u32,
+    tests_max: u32,
+    memory_bytes_max: u64,
     marker: String,
-    version: String,
 }
 
-/// Starts of the driver before its failure is believed.
-const DRIVER_STARTS_MAX: u32 = 3;
+/// Where the session comes from.
+#[derive(Debug)]
+enum Host {
+    /// A driver below its supervisor, and what it is asked for.
+    Process(Box<DriverProcess>, Map<String, Value>),
+    /// A grid; the session there must be closed.
+    Grid(Arc<Grid>),
+}
 
-/// Starts the driver. It looks for a free port by itself and gives up when another process takes that port in between, so
-/// a driver that ended is started again.
-async fn start_driver(
-    config: &BrowserConfig,
-    programs: &Programs,
-) -> Result<DriverProcess, LaunchError> {
-    for _ in 1..DRIVER_STARTS_MAX {
-        match DriverProcess::start(config, programs).await {
-            Err(LaunchError::Driver { detail }) => {
-                tracing::debug!(detail, "the driver is started again");
-            }
-            started => return started,
+impl Host {
+    fn endpoint(&self) -> &Endpoint {
+        match self {
+            Self::Process(process, _) => &process.endpoint,
+            Self::Grid(grid) => grid.endpoint(),
         }
     }
-    DriverProcess::start(config, programs).await
+
+    async fn open(&self, engine: Engine, limit: Duration) -> Result<Opened, LaunchError> {
+        match self {
+            Self::Process(process, capabilities) => {
+                let opened = process.endpoint.open(capabilities).await;
+                opened.map_err(|error| LaunchError::Session { detail: error.to_string() })
+            }
+            Self::Grid(grid) => grid.open(engine.name_at_grid(), limit).await,
+        }
+    }
 }
 
 impl Browser {
-    /// Starts a driver and its browser.
+    /// Starts a driver and its browser, or opens a session at the grid.
     ///
     /// # Errors
-    /// [`LaunchError`]: a program is missing, or driver or browser did not start in time.
+    /// [`LaunchError`]: a program is missing, or driver, browser or grid did not start in time.
     ///
     /// # Cancel safety
     /// Dropping the future kills what was started.
     pub async fn launch(config: &BrowserConfig) -> Result<Self, LaunchError> {
-        let programs = Programs::find(config)?;
-        let process = start_driver(config, &programs).await?;
-        let capabilities = capabilities(config, &programs, &process);
-        let open = async {
-            let driver = Driver::connect(process.port, capabilities).await?;
-            let url = driver.capability("webSocketUrl");
-            let url = url.as_ref().and_then(Value::as_str).ok_or_else(|| LaunchError::Session {
-                detail: "the driver offers no BiDi connection".to_owned(),
-            })?;
-            let bidi = Bidi::connect(url).await?;
-            Ok((driver, bidi))
+        let host = match &config.grid {
+            Some(grid) => Host::Grid(Arc::clone(grid)),
+            None => {
+                let programs = Programs::find(config)?;
+                let process = DriverProcess::start(config, &programs).await?;
+                let capabilities = kind::capabilities(config, &programs, &process.profile);
+                Host::Process(Box::new(process), capabilities)
+            }
         };
-        let (driver, bidi) =
-            tokio::time::timeout(config.launch_timeout, open).await.map_err(|_| {
-                LaunchError::TooSlow { what: "starting the browser", after: config.launch_timeout }
-            })??;
-        let version = driver
-            .capability("browserVersion")
-            .and_then(|version| version.as_str().map(str::to_owned));
+        let (engine, limit) = (config.kind.engine(), config.launch_timeout);
+        let (driver, pages) = connect(&host, engine, limit).await?;
         Ok(Self {
-            process,
+            host,
             driver,
-            bidi,
+            pages,
             healthy: true,
             script_timeout: Duration::ZERO,
+            engine,
+            launch_timeout: limit,
+            tests: 0,
+            tests_max: config.tests_max,
+            memory_bytes_max: config.memory_bytes_max,
             marker: config.marker.clone(),
-            version: version.unwrap_or_default(),
         })
+    }
+
+    /// Makes sure that nothing of the test before can be met: where there are no user contexts, by a new session.
+    pub(crate) async fn freshen(&mut self) -> Result<(), LaunchError> {
+        self.tests += 1;
+        if self.tests > 1 && !self.pages.has_bidi() {
+            self.close_session().await;
+            let (driver, pages) = connect(&self.host, self.engine, self.launch_timeout).await?;
+            (self.driver, self.pages) = (driver, pages);
+            self.script_timeout = Duration::ZERO;
+        }
+        Ok(())
+    }
+
+    /// Tells whether it has served its time, or takes too much room: better replaced than used until it fails.
+    pub(crate) async fn is_worn(&self) -> bool {
+        if self.tests >= self.tests_max {
+            return true;
+        }
+        let Host::Process(process, _) = &self.host else { return false };
+        if !self.tests.is_multiple_of(TESTS_PER_WEIGHING) {
+            return false;
+        }
+        let Some(pid) = process.pid() else { return false };
+        let weighed = tokio::task::spawn_blocking(move || memory::bytes_below(pid)).await;
+        let bytes = weighed.unwrap_or_default();
+        if bytes > self.memory_bytes_max {
+            tracing::info!(bytes, tests = self.tests, "the browser takes too much memory");
+        }
+        bytes > self.memory_bytes_max
+    }
+
+    async fn close_session(&self) {
+        match &self.host {
+            Host::Grid(grid) => grid.close(&self.driver.id).await,
+            Host::Process(process, _) => {
+                if let Err(error) = process.endpoint.close(&self.driver.id).await {
+                    tracing::debug!(%error, "the session before was not closed");
+                }
+            }
+        }
     }
 
     /// Returns the marker it was started with.
@@ -90,7 +155,7 @@ impl Browser {
     /// Returns the browser's version.
     #[must_use]
     pub fn version(&self) -> &str {
-        &self.version
+        self.driver.capability("browserVersion").and_then(Value::as_str).unwrap_or_default()
     }
 
     /// Tells whether another test can be run in it.
@@ -99,22 +164,33 @@ impl Browser {
         self.healthy
     }
 
-    /// Kills driver and browser without waiting for either; nothing of them is asked.
+    /// Kills driver and browser without waiting for either; nothing of them is asked. A remote session is closed, beside
+    /// whatever command is in flight.
     pub fn kill(&mut self) {
         self.healthy = false;
-        self.process.kill();
+        match &mut self.host {
+            Host::Process(process, _) => process.kill(),
+            Host::Grid(grid) => close_behind(grid, &self.driver.id),
+        }
     }
 
-    /// Kills, and waits (bounded) until no process and no profile folder is left.
+    /// Kills, and waits (bounded) until no process, no profile folder and no remote session is left.
     pub async fn kill_and_wait(&mut self) {
         self.healthy = false;
-        self.process.kill_and_wait(Duration::from_secs(10)).await;
+        match &mut self.host {
+            Host::Process(process, _) => process.kill_and_wait(KILL_LIMIT).await,
+            Host::Grid(grid) => grid.close(&self.driver.id).await,
+        }
     }
 
     /// Says whether a lost connection is the driver's death or the browser's.
     pub(crate) fn class_of(&mut self, error: &DriverError) -> FailureClass {
+        let ended = match &mut self.host {
+            Host::Process(process, _) => process.has_ended(),
+            Host::Grid(_) => false,
+        };
         match error {
-            DriverError::Crashed { .. } | DriverError::Lost { .. } if self.process.has_ended() => {
+            DriverError::Crashed { .. } | DriverError::Lost { .. } if ended => {
                 FailureClass::DriverLost
             }
             other => other.class(),
@@ -122,63 +198,74 @@ impl Browser {
     }
 }
 
-fn capabilities(
-    config: &BrowserConfig,
-    programs: &Programs,
-    process: &DriverProcess,
-) -> Map<String, Value> {
-    let name = match config.kind {
-        // With "chrome" a classic session on the headless shell fails.
-        BrowserKind::HeadlessShell => "chrome-headless-shell",
-        BrowserKind::Chromium | BrowserKind::ChromiumHeaded => "chrome",
-    };
-    let options = json!({ "binary": programs.browser, "args": flags(config, process) });
-    let all = json!({
-        "browserName": name,
-        "webSocketUrl": true,
-        // Navigation is watched over BiDi; no classic command may wait for a page that never loads.
-        "pageLoadStrategy": "none",
-        // Dialogs are answered over BiDi, by policy.
-        "unhandledPromptBehavior": "ignore",
-        "goog:chromeOptions": options,
-    });
-    match all {
-        Value::Object(map) => map,
-        _ => Map::new(),
+impl Drop for Browser {
+    fn drop(&mut self) {
+        if let Host::Grid(grid) = &self.host {
+            close_behind(grid, &self.driver.id);
+        }
     }
 }
 
-/// Flags that start clean without a network. `--vmodule` changes nothing but is handed down to every child process, so that
-/// each carries the marker.
-fn flags(config: &BrowserConfig, process: &DriverProcess) -> Vec<String> {
-    let mut flags: Vec<String> = [
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--no-default-browser-check",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--disable-default-apps",
-        "--disable-extensions",
-        "--disable-dev-shm-usage",
-        "--disable-background-timer-throttling",
-        "--disable-backgrounding-occluded-windows",
-        "--disable-renderer-backgrounding",
-        "--password-store=basic",
-        "--use-mock-keychain",
-        "--window-size=1280,720",
-    ]
-    .map(str::to_owned)
-    .into();
-    if config.kind != BrowserKind::ChromiumHeaded {
-        flags.push("--headless".to_owned());
+/// Closes a remote session from a task of its own, once.
+fn close_behind(grid: &Arc<Grid>, id: &str) {
+    let (grid, id) = (Arc::clone(grid), id.to_owned());
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+    if grid.is_open(&id) {
+        runtime.spawn(async move { grid.close(&id).await });
     }
-    if !config.sandbox {
-        flags.push("--no-sandbox".to_owned());
-    }
-    flags.push(format!("--vmodule=gauntlet-run-{}=0", sweep::safe(&config.marker)));
-    flags.push(format!("--user-data-dir={}", process.profile.join("profile").display()));
-    flags.extend(config.extra_args.iter().cloned());
-    flags
+}
+
+/// Opens a session, and `BiDi` with it where it is given.
+async fn connect(
+    host: &Host,
+    engine: Engine,
+    limit: Duration,
+) -> Result<(Driver, Pages), LaunchError> {
+    let open = async {
+        let opened = host.open(engine, limit).await?;
+        let id = opened.id.clone();
+        let attached = attach(host, engine, opened).await;
+        if let (Err(_), Host::Grid(grid)) = (&attached, host) {
+            grid.close(&id).await;
+        }
+        attached
+    };
+    tokio::time::timeout(limit, open)
+        .await
+        .map_err(|_| LaunchError::TooSlow { what: "starting the browser", after: limit })?
+}
+
+async fn attach(
+    host: &Host,
+    engine: Engine,
+    opened: Opened,
+) -> Result<(Driver, Pages), LaunchError> {
+    let endpoint = host.endpoint();
+    let driver = Driver::attach(endpoint, opened).await?;
+    let url = driver.capability("webSocketUrl").and_then(Value::as_str).map(str::to_owned);
+    let bidi = match (url, host) {
+        (Some(url), Host::Process(..)) => Some(Bidi::connect(&url, None).await?),
+        (Some(url), Host::Grid(_)) => {
+            let authorization = endpoint.authorization();
+            let connect = Bidi::connect(&url, authorization.as_deref());
+            match tokio::time::timeout(BIDI_LIMIT, connect).await {
+                Ok(Ok(bidi)) => Some(bidi),
+                // Its address may be one inside the grid. Tests run all the same, each in a session of its own.
+                _ => {
+                    tracing::warn!(grid = ?endpoint, "its BiDi connection cannot be used");
+                    None
+                }
+            }
+        }
+        (None, Host::Process(..)) if engine != Engine::WebKit => {
+            let detail = "the driver offers no BiDi connection".to_owned();
+            return Err(LaunchError::Session { detail });
+        }
+        (None, _) => None,
+    };
+    let pages = match bidi {
+        Some(bidi) => Pages::Bidi(bidi),
+        None => Pages::Classic(Box::new(Classic::new(driver.clone()))),
+    };
+    Ok((driver, pages))
 }

@@ -1,20 +1,10 @@
 //! What a caller may choose: which browser, where its files live, and how one test is run.
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
 
 use gauntlet_core::flow::Viewport;
 
-/// Which Chromium is driven.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum BrowserKind {
-    /// `chromium-headless-shell`: fast, and what tests want.
-    #[default]
-    HeadlessShell,
-    /// Full Chromium without a window.
-    Chromium,
-    /// Full Chromium with a window; needs a display.
-    ChromiumHeaded,
-}
+use crate::{BrowserKind, Grid};
 
 /// How a browser is started.
 #[derive(Debug, Clone)]
@@ -36,8 +26,14 @@ pub struct BrowserConfig {
     pub launch_timeout: Duration,
     /// Whether Chromium's sandbox is on; the default is on unless we are root.
     pub sandbox: bool,
-    /// More browser flags.
+    /// More flags of Chromium.
     pub extra_args: Vec<String>,
+    /// Tests after which a browser is replaced: what leaks in it goes with it.
+    pub tests_max: u32,
+    /// Memory above which a browser is replaced, in bytes of proportional set size, driver included.
+    pub memory_bytes_max: u64,
+    /// A remote endpoint that gives sessions of this kind, instead of programs of this machine.
+    pub grid: Option<Arc<Grid>>,
 }
 
 impl BrowserConfig {
@@ -54,6 +50,9 @@ impl BrowserConfig {
             launch_timeout: Duration::from_secs(30),
             sandbox: crate::programs::sandbox_possible(),
             extra_args: Vec::new(),
+            tests_max: 500,
+            memory_bytes_max: 2 << 30,
+            grid: None,
         }
     }
 }
@@ -70,6 +69,56 @@ pub enum DialogPolicy {
     Fail,
 }
 
+/// What pages are made to believe about the place they are in. What a browser cannot pretend fails the test.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Emulation {
+    /// Language and region, such as `de-DE`.
+    pub locale: Option<String>,
+    /// IANA name of a time zone, such as `Asia/Tokyo`.
+    pub timezone: Option<String>,
+    /// Where the device is; pages still need the permission `geolocation` to know.
+    pub geolocation: Option<Geolocation>,
+    /// What the browser calls itself.
+    pub user_agent: Option<String>,
+    /// How good the network is; none leaves it as it is.
+    pub network: Option<Network>,
+    /// Permissions that the sites of the test have, by the names of the W3C, such as `geolocation`.
+    pub permissions: Vec<String>,
+}
+
+/// A place on earth.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Geolocation {
+    /// In degrees.
+    pub latitude: f64,
+    /// In degrees.
+    pub longitude: f64,
+    /// In metres.
+    pub accuracy: f64,
+}
+
+/// How good a network is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Network {
+    /// There is none.
+    Offline,
+    /// It is limited.
+    Slow {
+        /// Bytes per second.
+        download: f64,
+        /// Bytes per second.
+        upload: f64,
+        /// Of each request, in milliseconds.
+        latency_ms: f64,
+    },
+}
+
+impl Network {
+    /// The `slow3g` condition.
+    pub const SLOW_3G: Self =
+        Self::Slow { download: 50_000.0, upload: 50_000.0, latency_ms: 400.0 };
+}
+
 /// How one test is run.
 #[derive(Debug, Clone)]
 pub struct TestOptions {
@@ -79,10 +128,16 @@ pub struct TestOptions {
     pub dialogs: DialogPolicy,
     /// The screen before any `setViewport`.
     pub viewport: Viewport,
+    /// What else the pages are made to believe.
+    pub emulation: Emulation,
+    /// Whether console and network are written down.
+    pub logs: bool,
     /// Whether an asserted navigation must also match its recorded URL and title, where they are not empty.
     pub strict_asserted_events: bool,
     /// Whether to take a screenshot when a step fails.
     pub screenshot_on_failure: bool,
+    /// The folder whose files a test may give to a page; `None` refuses every file.
+    pub files_dir: Option<PathBuf>,
 }
 
 impl Default for TestOptions {
@@ -98,8 +153,11 @@ impl Default for TestOptions {
                 has_touch: false,
                 is_landscape: false,
             },
+            emulation: Emulation::default(),
+            logs: false,
             strict_asserted_events: false,
             screenshot_on_failure: true,
+            files_dir: None,
         }
     }
 }

@@ -1,30 +1,53 @@
 //! Classic `WebDriver` commands through fantoccini, each with a name and a deadline.
 
-use std::time::Duration;
+use std::{
+    borrow::Cow,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use fantoccini::{Client, ClientBuilder, wd::WebDriverCompatibleCommand};
+use fantoccini::{Client, wd::WebDriverCompatibleCommand};
 use http::Method;
 use serde_json::{Map, Value, json};
 use url::{ParseError, Url};
 
 use crate::{
     LaunchError,
+    endpoint::{Endpoint, Opened, connector},
     error::{DriverError, cut},
+    lift::lift,
 };
 
 /// How long a command may take beyond what the page was given, before driver and browser count as hung.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
 
 /// One session of one driver.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Driver {
     client: Client,
+    pub(crate) id: String,
+    capabilities: Arc<Map<String, Value>>,
+    /// Only elements at the top of a script's arguments are recognised.
+    lifts: bool,
+    place: Arc<Mutex<Option<Place>>>,
+}
+
+/// Where commands go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) page: String,
+    pub(crate) path: Vec<u16>,
+}
+
+/// Never poisoned in effect: what is guarded is plain data, whole after every statement.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A command below `/session/{id}/`. fantoccini prints commands in logs, so `Debug` leaves the body out: it may hold a secret.
 struct Call {
     method: Method,
-    path: &'static str,
+    path: Cow<'static, str>,
     body: Option<Value>,
 }
 
@@ -45,23 +68,29 @@ impl WebDriverCompatibleCommand for Call {
 }
 
 impl Driver {
-    /// Opens a session, which starts the browser.
-    pub(crate) async fn connect(
-        port: u16,
-        capabilities: Map<String, Value>,
-    ) -> Result<Self, LaunchError> {
-        let connector = hyper_util::client::legacy::connect::HttpConnector::new();
-        let client = ClientBuilder::new(connector)
-            .capabilities(capabilities)
-            .connect(&format!("http://127.0.0.1:{port}/"))
+    /// Speaks to a session that is open.
+    pub(crate) async fn attach(endpoint: &Endpoint, opened: Opened) -> Result<Self, LaunchError> {
+        let base = endpoint.base();
+        let connector = connector(base.scheme() == "https");
+        let client = Client::with_existing_session(base.as_str(), &opened.id, connector)
             .await
             .map_err(|error| LaunchError::Session { detail: cut(&error.to_string()) })?;
-        Ok(Self { client })
+        // It would close the session behind our back, at a time of its own and without saying who we are.
+        let _ = client.persist().await;
+        let Opened { id, capabilities } = opened;
+        let sees_all = |key: &String| key.starts_with("goog:") || key.starts_with("moz:");
+        let lifts = !capabilities.keys().any(sees_all);
+        Ok(Self { client, id, capabilities: capabilities.into(), lifts, place: Arc::default() })
     }
 
     /// Returns a capability that the driver granted.
-    pub(crate) fn capability(&self, name: &str) -> Option<Value> {
-        self.client.capabilities().and_then(|all| all.get(name)).cloned()
+    pub(crate) fn capability(&self, name: &str) -> Option<&Value> {
+        self.capabilities.get(name)
+    }
+
+    /// Tells whether commands of the Chrome `DevTools` protocol are taken.
+    pub(crate) fn has_cdp(&self) -> bool {
+        self.capability("goog:chromeOptions").is_some()
     }
 
     /// Sends a command and waits at most `limit`.
@@ -72,12 +101,75 @@ impl Driver {
         body: Option<Value>,
         limit: Duration,
     ) -> Result<Value, DriverError> {
-        let answer = self.client.issue_cmd(Call { method, path, body });
-        match tokio::time::timeout(limit, answer).await {
+        self.issue(Call { method, path: path.into(), body }, path, limit).await
+    }
+
+    /// Asks about an element; `path` names it.
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        limit: Duration,
+    ) -> Result<Value, DriverError> {
+        let call = Call { method, path: path.to_owned().into(), body: None };
+        self.issue(call, "element", limit).await
+    }
+
+    /// Sends a POST about an element; `path` names it.
+    pub(crate) async fn tell(
+        &self,
+        path: &str,
+        body: Value,
+        limit: Duration,
+    ) -> Result<Value, DriverError> {
+        let call = Call { method: Method::POST, path: path.to_owned().into(), body: Some(body) };
+        self.issue(call, "element", limit).await
+    }
+
+    async fn issue(
+        &self,
+        call: Call,
+        command: &'static str,
+        limit: Duration,
+    ) -> Result<Value, DriverError> {
+        match tokio::time::timeout(limit, self.client.issue_cmd(call)).await {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(DriverError::from_cmd(path, &error)),
-            Err(_) => Err(DriverError::Hung { command: path, after: limit }),
+            Ok(Err(error)) => Err(DriverError::from_cmd(command, &error)),
+            Err(_) => Err(DriverError::Hung { command, after: limit }),
         }
+    }
+
+    /// Sends the following commands to a page, and in it to the frame at `path`.
+    pub(crate) async fn go(
+        &self,
+        page: &str,
+        path: &[u16],
+        limit: Duration,
+    ) -> Result<(), DriverError> {
+        let at = std::mem::take(&mut *lock(&self.place));
+        let here = at.as_ref().is_some_and(|at| at.page == page);
+        if !here {
+            self.post("window", json!({ "handle": page }), limit).await?;
+        }
+        // The driver remembers a frame for each page.
+        if !here || at.is_some_and(|at| !at.path.is_empty()) {
+            self.post("frame", json!({ "id": null }), limit).await?;
+        }
+        for index in path {
+            self.post("frame", json!({ "id": index }), limit).await?;
+        }
+        *lock(&self.place) = Some(Place { page: page.to_owned(), path: path.to_vec() });
+        Ok(())
+    }
+
+    /// Returns which page and frame commands go to, if that is known.
+    pub(crate) fn place(&self) -> Option<Place> {
+        lock(&self.place).clone()
+    }
+
+    /// Forgets which page and frame commands go to.
+    pub(crate) fn lose_way(&self) {
+        *lock(&self.place) = None;
     }
 
     /// Sends a POST.
@@ -87,6 +179,7 @@ impl Driver {
         body: Value,
         limit: Duration,
     ) -> Result<Value, DriverError> {
+        let body = if self.lifts && path.starts_with("execute/") { lift(body) } else { body };
         self.call(Method::POST, path, Some(body), limit).await
     }
 
@@ -97,6 +190,9 @@ impl Driver {
         params: Value,
         limit: Duration,
     ) -> Result<Value, DriverError> {
+        if !self.has_cdp() {
+            return Err(DriverError::Unsupported { what: command.to_owned() });
+        }
         self.post("goog/cdp/execute", json!({ "cmd": command, "params": params }), limit).await
     }
 }

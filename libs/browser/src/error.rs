@@ -4,6 +4,7 @@ use std::{io, time::Duration};
 
 use fantoccini::error::{CmdError, ErrorStatus};
 use gauntlet_core::flow::FailureClass;
+use serde_json::Value;
 
 /// Longest text kept from a page or a driver, in characters.
 pub(crate) const TEXT_MAX: usize = 500;
@@ -15,6 +16,33 @@ pub(crate) fn cut(text: &str) -> String {
         short.push('…');
     }
     short
+}
+
+/// What browsers say when the site is not there at all: Chromium, Firefox, `WebKit`.
+const UNREACHABLE: [&str; 18] = [
+    "ERR_CONNECTION_REFUSED",
+    "ERR_CONNECTION_RESET",
+    "ERR_CONNECTION_CLOSED",
+    "ERR_CONNECTION_TIMED_OUT",
+    "ERR_NAME_NOT_RESOLVED",
+    "ERR_ADDRESS_UNREACHABLE",
+    "ERR_SSL_PROTOCOL_ERROR",
+    "ERR_EMPTY_RESPONSE",
+    "NS_ERROR_CONNECTION_REFUSED",
+    "NS_ERROR_NET_RESET",
+    "NS_ERROR_NET_TIMEOUT",
+    "NS_ERROR_NET_INTERRUPT",
+    "NS_ERROR_NET_EMPTY_RESPONSE",
+    "NS_ERROR_UNKNOWN_HOST",
+    "SSL_ERROR_",
+    "Could not connect to",
+    "Error resolving",
+    "Connection terminated unexpectedly",
+];
+
+/// Tells whether what a browser says about a page that did not load means that the site is not there.
+pub(crate) fn tells_unreachable(why: &str) -> bool {
+    UNREACHABLE.iter().any(|sign| why.contains(sign))
 }
 
 /// Why a browser did not start. Its class is [`FailureClass::BrowserLaunch`].
@@ -61,6 +89,22 @@ pub enum LaunchError {
         /// What the driver said.
         detail: String,
     },
+    /// The remote endpoint cannot be used as it is configured.
+    #[error("the remote endpoint cannot be used: {detail}")]
+    Endpoint {
+        /// What is wrong.
+        detail: String,
+    },
+    /// The remote endpoint has failed too often to be asked again so soon.
+    #[error("{endpoint} failed {failures} times in a row and is left alone for {after:?}")]
+    Broken {
+        /// Which endpoint.
+        endpoint: String,
+        /// How often.
+        failures: u32,
+        /// For how long.
+        after: Duration,
+    },
     /// Nothing happened in time.
     #[error("{what} took longer than {after:?}")]
     TooSlow {
@@ -80,6 +124,8 @@ pub(crate) enum DriverError {
     Lost { command: &'static str, reason: String },
     #[error("the browser crashed during {command}: {reason}")]
     Crashed { command: &'static str, reason: String },
+    #[error("this browser cannot do {what}")]
+    Unsupported { what: String },
     #[error("{command}: {message}")]
     Remote { command: &'static str, status: Option<&'static str>, message: String },
 }
@@ -89,9 +135,10 @@ impl DriverError {
     pub(crate) fn from_cmd(command: &'static str, error: &CmdError) -> Self {
         let CmdError::Standard(remote) = error else {
             return match error {
-                CmdError::Failed(_) | CmdError::Lost(_) => {
-                    Self::Lost { command, reason: cut(&error.to_string()) }
-                }
+                CmdError::Failed(_)
+                | CmdError::FailedC(_)
+                | CmdError::Lost(_)
+                | CmdError::NotJson(_) => Self::Lost { command, reason: cut(&error.to_string()) },
                 _ => Self::Remote { command, status: None, message: cut(&error.to_string()) },
             };
         };
@@ -105,9 +152,20 @@ impl DriverError {
         Self::Remote { command, status: Some(remote.error.description()), message: cut(first) }
     }
 
-    /// Tells whether the browser can no longer be used.
+    /// Tells whether it is no use to try again.
     pub(crate) fn is_fatal(&self) -> bool {
         !matches!(self, Self::Remote { .. })
+    }
+
+    /// Sorts an error that `BiDi` reports.
+    pub(crate) fn from_bidi(command: &'static str, answer: &Value) -> Self {
+        let text = |field: &str| answer[field].as_str().unwrap_or_default();
+        match text("error") {
+            "unknown command" | "unsupported operation" => {
+                Self::Unsupported { what: command.to_owned() }
+            }
+            _ => Self::Remote { command, status: None, message: cut(text("message")) },
+        }
     }
 
     pub(crate) fn status(&self) -> Option<&'static str> {
@@ -117,12 +175,17 @@ impl DriverError {
         }
     }
 
+    /// Tells whether a dialog is in the way.
+    pub(crate) fn is_open_dialog(&self) -> bool {
+        self.status() == Some(ErrorStatus::UnexpectedAlertOpen.description())
+    }
+
     pub(crate) fn class(&self) -> FailureClass {
         match self {
             Self::Hung { .. } => FailureClass::Timeout,
             Self::Lost { .. } => FailureClass::DriverLost,
             Self::Crashed { .. } => FailureClass::BrowserCrash,
-            Self::Remote { .. } => FailureClass::Unknown,
+            Self::Remote { .. } | Self::Unsupported { .. } => FailureClass::Unknown,
         }
     }
 }

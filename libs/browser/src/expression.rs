@@ -1,6 +1,6 @@
 //! Expressions: the script that waits for one, and the script that says what it was instead.
 
-/// Returns a script that polls `expression` in the page for as many milliseconds as its argument says.
+/// Returns a script that polls `expression` in the page for as many milliseconds as its last argument says.
 pub(crate) fn wait_script(expression: &str) -> String {
     script(expression, "")
 }
@@ -21,7 +21,7 @@ pub(crate) fn explain(expression: &str) -> Option<(String, String)> {
 fn script(expression: &str, after: &str) -> String {
     let expression = expression.trim().trim_end_matches(';');
     format!(
-        "const __budget = arguments[0], __left = {{}};
+        "const __budget = arguments[arguments.length - 1], __left = {{}};
 const show = (v) => {{ try {{ return String(typeof v === 'string' ? JSON.stringify(v) : typeof v === 'object' && v && !(v instanceof Node) ? JSON.stringify(v) : v).slice(0, 500); }} catch {{ return 'something that cannot be shown'; }} }};
 return (async () => {{
   const until = performance.now() + __budget;

@@ -1,26 +1,41 @@
 //! Runs one [`Flow`](gauntlet_core::flow::Flow) at a time in a real browser (G1, G3, G4, G5, G8).
 //!
-//! [`Browser`] is one chromedriver with one Chromium; each test gets its own isolated user context in it. [`BrowserSlot`]
-//! keeps one browser and replaces it when it misbehaves or when the run changes. Every process is started below a
-//! supervisor ([`supervise_main`]), so that nothing outlives its owner, however that dies.
+//! [`Browser`] is one driver with one browser of a [`BrowserKind`], or a session of a remote [`Grid`]; each test gets its own
+//! isolated user context in it, or a session of its own where there are no contexts. [`BrowserSlot`] keeps one browser and
+//! replaces it when it misbehaves or when the run changes. Every process is started below a supervisor
+//! ([`supervise_main`]), so that nothing outlives its owner, however that dies.
 //!
 //! Promises: never a false pass; every command has a deadline; a cancelled test returns at once, because the browser is
-//! killed instead of asked. Values of `change` steps are never logged. It does not decide about retries.
+//! killed instead of asked. Values of sensitive steps and secret variables are never
+//! logged or told. It does not decide about retries.
+//!
+//! # Adding a kind of browser
+//! Say in `kind.rs` how it is started, and in `programs.rs` where it is; `tests/browsers.rs` runs every recording in it.
 //!
 //! # Adding a step kind
 //! Add it to `gauntlet_core::flow::StepKind`, perform it in `step/`, and give it a passing and a failing recording in
 //! `tests/recordings`.
 
+mod accessible;
 mod bidi;
 mod browser;
+mod classic;
 mod config;
 mod control;
 mod driver;
+mod emulate;
+mod endpoint;
 mod error;
 mod expression;
+mod grid;
 mod keys;
+mod kind;
+mod lift;
 mod locate;
+mod logs;
+mod memory;
 mod outcome;
+mod pages;
 mod process;
 mod programs;
 mod run;
@@ -29,12 +44,16 @@ mod slot;
 mod step;
 mod supervise;
 mod sweep;
+mod value;
 
 pub use browser::Browser;
-pub use config::{BrowserConfig, BrowserKind, DialogPolicy, TestOptions};
+pub use config::{BrowserConfig, DialogPolicy, Emulation, Geolocation, Network, TestOptions};
 pub use control::Control;
 pub use error::LaunchError;
-pub use outcome::{StepFailure, StepRecord, TestOutcome, TestResult};
+pub use grid::{BasicAuth, Grid};
+pub use kind::BrowserKind;
+pub use logs::{ConsoleEntry, Logs, Request};
+pub use outcome::{STEP_RECORDS_MAX, StepFailure, StepRecord, TestOutcome, TestResult};
 pub use programs::{Programs, sandbox_possible};
 pub use slot::BrowserSlot;
 pub use supervise::supervise_main;

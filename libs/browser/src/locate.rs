@@ -3,27 +3,81 @@
 //! One injected script looks at every alternative per poll. Only `aria/` needs the browser's accessibility tree, so such
 //! alternatives are resolved first and handed to the script as elements.
 
-use gauntlet_core::flow::{Chain, FailureClass, Selector, Selectors, Step};
+use std::time::Duration;
+
+use gauntlet_core::flow::{
+    Chain, FailureClass, Origin, Point, Quantity, Selector, Selectors, Step,
+};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::{
     error::DriverError,
-    session::{POLL, Session, Stop, limit},
+    session::{POLL, Session, Stop},
 };
 
 /// How classic `WebDriver` marks an element in JSON.
 pub(crate) const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
-const LOCATE: &str = include_str!("js/locate.js");
+const LOCATE: &str = concat!(include_str!("js/read.js"), include_str!("js/locate.js"));
 const READY: &str = include_str!("js/ready.js");
+
+/// Longest look of one script: a page that moves on or a dialog is noticed between two looks.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// What an element must be ready for.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Want {
-    Click((f64, f64)),
-    Hover,
+pub(crate) enum Want<'p> {
+    /// Can be seen, is enabled, stands still, and nothing lies above it; in its middle if no point is named.
+    Click(Option<&'p Point>),
+    /// As for a click, but it may be disabled.
+    Hover(Option<&'p Point>),
+    /// Can be seen, is enabled and not read-only, and stands still.
     Fill,
+    /// Can be seen and stands still.
     Scroll,
+    /// Is there.
+    Present,
+}
+
+impl Want<'_> {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Click(_) => "click",
+            Self::Hover(_) => "hover",
+            Self::Fill => "fill",
+            Self::Scroll => "scroll",
+            Self::Present => "present",
+        }
+    }
+
+    fn offset(self) -> Value {
+        let (Self::Click(Some(point)) | Self::Hover(Some(point))) = self else {
+            return Value::Null;
+        };
+        let from = match point.origin {
+            Origin::Center => "centre",
+            Origin::TopLeft => "corner",
+        };
+        let pixels = |quantity: &Quantity| quantity.number().unwrap_or_default();
+        json!({ "from": from, "x": pixels(&point.x), "y": pixels(&point.y) })
+    }
+}
+
+/// What the page does with an element in the moment it is ready: one round trip less, and nothing can happen in between.
+#[derive(Debug)]
+pub(crate) struct Act {
+    /// Defines `act(element, given)`, which returns nothing, what it did, or `{ refused }`: then the wait goes on.
+    pub(crate) script: &'static str,
+    /// An object; `again` becomes true when an answer was lost, so that the act may have been done already.
+    pub(crate) given: Value,
+}
+
+impl Act {
+    pub(crate) const NOTHING: &str = "const act = () => null;";
+
+    pub(crate) fn nothing() -> Self {
+        Self { script: Self::NOTHING, given: json!({}) }
+    }
 }
 
 /// An element that is ready.
@@ -37,6 +91,18 @@ pub(crate) struct Ready {
     pub(crate) x: f64,
     /// See `x`.
     pub(crate) y: f64,
+    /// What the act answered.
+    pub(crate) done: Value,
+}
+
+impl Ready {
+    fn read(mut answer: Value) -> Self {
+        let number = |field: &str| answer[field].as_f64().unwrap_or_default();
+        let (x, y) = (number("x"), number("y"));
+        let alternative =
+            answer["index"].as_u64().and_then(|index| usize::try_from(index).ok()).unwrap_or(0);
+        Self { alternative, element: answer["element"].take(), x, y, done: answer["done"].take() }
+    }
 }
 
 /// Returns a script that can call the functions of `locate.js`.
@@ -45,43 +111,39 @@ pub(crate) fn with_locate(script: &str) -> String {
 }
 
 impl Session<'_> {
-    /// Waits until an alternative's first element is ready.
+    /// Waits until an alternative's first element is ready, and lets the page act on it.
     pub(crate) async fn ready(
         &mut self,
         step: &Step,
         selectors: &Selectors,
-        want: Want,
+        want: Want<'_>,
+        mut act: Act,
         deadline: Instant,
     ) -> Result<Ready, Stop> {
-        let (name, offset) = match want {
-            Want::Click((x, y)) => ("click", json!([x, y])),
-            Want::Hover => ("hover", Value::Null),
-            Want::Fill => ("fill", Value::Null),
-            Want::Scroll => ("scroll", Value::Null),
-        };
-        let script = with_locate(READY);
+        let (name, offset) = (want.name(), want.offset());
+        let script = with_locate(&format!("{}\n{READY}", act.script));
         let mut seen = Value::Null;
         loop {
             self.enter(step, deadline).await?;
-            let args = async |session: &Self| {
-                let alternatives = session.alternatives(selectors, deadline).await?;
-                session.execute(&script, json!([alternatives, name, offset]), deadline).await
+            let left = deadline.saturating_duration_since(Instant::now()).min(LOOK).as_millis();
+            let look = async |session: &Self| {
+                let all = session.alternatives(selectors, deadline).await?;
+                let args = json!([all, name, offset, act.given, left]);
+                session.execute(&script, args, deadline).await
             };
-            match args(self).await {
-                Ok(answer) if !answer["element"].is_null() => {
-                    let number = |field: &str| answer[field].as_f64().unwrap_or_default();
-                    let alternative = answer["index"]
-                        .as_u64()
-                        .and_then(|index| usize::try_from(index).ok())
-                        .unwrap_or(0);
-                    return Ok(Ready {
-                        alternative,
-                        element: answer["element"].clone(),
-                        x: number("x"),
-                        y: number("y"),
-                    });
+            match look(self).await {
+                Ok(answer) if !answer["element"].is_null() => return Ok(Ready::read(answer)),
+                // A dialog makes the answer null, whatever had been done before it opened.
+                Ok(Value::Null) => act.given["again"] = json!(true),
+                Ok(answer) => seen = answer,
+                // One that stays open for a later step was opened by the act; without an act the step cannot go on.
+                Err(error)
+                    if error.is_open_dialog()
+                        && act.given["again"] == true
+                        && act.script != Act::NOTHING =>
+                {
+                    return Ok(Ready::read(Value::Null));
                 }
-                Ok(answer) => seen = answer["why"].clone(),
                 Err(error) => self.survive(error)?,
             }
             if Instant::now() >= deadline {
@@ -93,7 +155,7 @@ impl Session<'_> {
 
     /// Lets a poll go on after an error that the next look may not meet: the page moved on, an element went stale.
     pub(crate) fn survive(&mut self, error: DriverError) -> Result<(), Stop> {
-        if error.is_fatal() {
+        if error.is_fatal() || (error.is_open_dialog() && self.holds()) {
             return Err(error.into());
         }
         self.lose_way();
@@ -108,11 +170,11 @@ impl Session<'_> {
     ) -> Result<Value, DriverError> {
         let mut all = Vec::with_capacity(selectors.0.len());
         for chain in &selectors.0 {
-            let aria = chain.0.iter().any(|part| matches!(part, Selector::Aria { .. }));
+            let aria = chain.parts.iter().any(|part| matches!(part, Selector::Aria { .. }));
             all.push(if aria {
-                json!({ "elements": self.walk(chain, deadline).await? })
+                json!({ "elements": self.walk(chain, deadline).await?, "unique": chain.unique })
             } else {
-                json!({ "parts": chain.0.iter().map(part).collect::<Vec<_>>() })
+                json!({ "parts": chain.parts.iter().map(part).collect::<Vec<_>>(), "unique": chain.unique })
             });
         }
         Ok(Value::Array(all))
@@ -122,7 +184,7 @@ impl Session<'_> {
     async fn walk(&self, chain: &Chain, deadline: Instant) -> Result<Vec<Value>, DriverError> {
         let root = self.execute("return document.documentElement", json!([]), deadline).await?;
         let mut found = vec![root];
-        for (index, each) in chain.0.iter().enumerate() {
+        for (index, each) in chain.parts.iter().enumerate() {
             let mut next: Vec<Value> = Vec::new();
             for root in &found {
                 let hits = match each {
@@ -149,40 +211,6 @@ impl Session<'_> {
         }
         Ok(found)
     }
-
-    /// Returns the elements below `root` with this accessible name and role, as the browser computes them.
-    async fn accessible(
-        &self,
-        root: &Value,
-        name: Option<&str>,
-        role: Option<&str>,
-        deadline: Instant,
-    ) -> Result<Vec<Value>, DriverError> {
-        // chromedriver's element ids end in the backend node id, which is also what the accessibility tree speaks of.
-        let Some((prefix, node)) = root[ELEMENT].as_str().and_then(|id| id.rsplit_once(".e."))
-        else {
-            return Ok(Vec::new());
-        };
-        let mut query = json!({ "backendNodeId": node.parse::<u64>().unwrap_or_default() });
-        if let Some(name) = name {
-            query["accessibleName"] = json!(name);
-        }
-        if let Some(role) = role {
-            query["role"] = json!(role);
-        }
-        let answer = self.driver.cdp("Accessibility.queryAXTree", query, limit(deadline)).await?;
-        let hits = answer["nodes"].as_array().into_iter().flatten().filter_map(|hit| {
-            let internal = matches!(
-                hit["role"]["value"].as_str(),
-                Some("StaticText" | "InlineTextBox" | "RootWebArea")
-            );
-            let id = hit["backendDOMNodeId"].as_u64()?;
-            let other = id.to_string() != node;
-            (!internal && other && hit["ignored"] != true)
-                .then(|| json!({ ELEMENT: format!("{prefix}.e.{id}") }))
-        });
-        Ok(hits.collect())
-    }
 }
 
 fn part(selector: &Selector) -> Value {
@@ -191,14 +219,27 @@ fn part(selector: &Selector) -> Value {
         Selector::Text(value) => json!({ "kind": "text", "value": value }),
         Selector::XPath(value) => json!({ "kind": "xpath", "value": value }),
         Selector::Pierce(value) => json!({ "kind": "pierce", "value": value }),
+        Selector::LinkText(value) => json!({ "kind": "link", "value": value }),
+        Selector::PartialLinkText(value) => json!({ "kind": "partial", "value": value }),
+        Selector::HasText { css, text } => json!({ "kind": "has", "value": css, "text": text }),
         Selector::Aria { .. } => json!({ "kind": "aria" }),
     }
 }
 
-/// Says why no alternative was ready: none found anything, or what was found was not fit.
-fn not_ready(selectors: &Selectors, why: &Value) -> Stop {
-    let reasons: Vec<_> = why.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    let found = !reasons.is_empty() && reasons.iter().any(|reason| reason.contains(" is "));
+/// Says why no alternative was ready: none found anything, what was found was not fit, or the act was refused.
+fn not_ready(selectors: &Selectors, seen: &Value) -> Stop {
+    if let Some(refused) = seen["refused"]["refused"].as_str() {
+        let has = seen["refused"].get("has");
+        let found =
+            has.map_or_else(|| refused.to_owned(), |has| format!("{refused}; it has {has}"));
+        let class =
+            if has.is_some() { FailureClass::ElementNotFound } else { FailureClass::Assertion };
+        return Stop::failure(class, "the control does not take the value")
+            .because("a control that takes the value", found);
+    }
+    let reasons: Vec<_> =
+        seen["why"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let found = reasons.iter().any(|reason| reason.contains(" is "));
     let class = if found { FailureClass::Timeout } else { FailureClass::ElementNotFound };
     let message = if found {
         "the element did not become ready in time"
@@ -207,4 +248,11 @@ fn not_ready(selectors: &Selectors, why: &Value) -> Stop {
     };
     let seen = if reasons.is_empty() { "nothing".to_owned() } else { reasons.join("; ") };
     Stop::failure(class, message).because(format!("an element ready to use: {selectors}"), seen)
+}
+
+/// Says that no alternative has found anything.
+pub(crate) fn not_found(selectors: &Selectors, why: &str) -> Stop {
+    let found = if why.is_empty() { "nothing" } else { why };
+    Stop::failure(FailureClass::ElementNotFound, "no element was found in time")
+        .because(format!("an element: {selectors}"), found)
 }

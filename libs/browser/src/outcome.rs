@@ -4,12 +4,16 @@ use std::time::Duration;
 
 use gauntlet_core::flow::FailureClass;
 
+/// Steps of one test that are recorded: a loop may perform many more.
+pub const STEP_RECORDS_MAX: usize = 2_000;
+
 /// What came of one test.
 #[derive(Debug, Clone)]
 pub struct TestOutcome {
     /// Whether it passed, and if not, where and why.
     pub result: TestResult,
-    /// The steps that were started, in order.
+    /// The steps that were started, in order; a loop repeats them. At most
+    /// [`STEP_RECORDS_MAX`] are kept, and after that only as many again that failed.
     pub steps: Vec<StepRecord>,
     /// The page when a step failed, as PNG; `None` if it could not be taken in time.
     pub screenshot: Option<Vec<u8>>,
@@ -17,6 +21,8 @@ pub struct TestOutcome {
     pub duration: Duration,
     /// How many dialogs opened.
     pub dialog_count: u32,
+    /// Console and network, if [`crate::TestOptions::logs`] asks for them.
+    pub logs: crate::Logs,
 }
 
 /// Whether a test passed.
@@ -24,7 +30,7 @@ pub struct TestOutcome {
 pub enum TestResult {
     /// Every step did what it should.
     Passed,
-    /// A step failed.
+    /// A step failed; the first, if soft steps let the test go on.
     Failed(StepFailure),
     /// The test ran into its own time limit, or a command hung.
     TimedOut(StepFailure),
@@ -53,13 +59,15 @@ impl TestResult {
     }
 }
 
-/// Where and why a test stopped. Never holds the value of a `change` step.
+/// Where and why a step failed. Never holds the value of a sensitive step or a secret variable.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepFailure {
     /// 0-based.
     pub step_index: usize,
     /// As recordings spell it.
     pub step_type: &'static str,
+    /// Where the step stands in its source.
+    pub label: Option<String>,
     /// All alternatives of the step's selector.
     pub selector: Option<String>,
     /// What should have been.
@@ -79,6 +87,8 @@ pub struct StepRecord {
     pub index: usize,
     /// As recordings spell it.
     pub step_type: &'static str,
+    /// Where the step stands in its source.
+    pub label: Option<String>,
     /// When it started, after the start of the test.
     pub started_offset: Duration,
     /// How long it took.
@@ -89,4 +99,10 @@ pub struct StepRecord {
     pub selector_used: Option<String>,
     /// Whether it did what it should.
     pub passed: bool,
+    /// Why not. The test may have gone on: after a soft step as failed, after an optional one as if it had been skipped.
+    pub failure: Option<StepFailure>,
+    /// Whether it failed and was optional: it counts as skipped, for the reason that `failure` gives.
+    pub skipped: bool,
+    /// What the test itself says (`echo`).
+    pub note: Option<String>,
 }

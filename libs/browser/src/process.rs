@@ -1,17 +1,27 @@
 //! One supervised driver process and its profile folder. Dropping it kills the whole tree at once.
 
 use std::{
+    ffi::OsString,
+    net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
 };
 
 use tokio::{
-    io::{AsyncBufReadExt, BufReader},
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader},
     process::{Child, ChildStdin, ChildStdout, Command},
+    task::JoinHandle,
 };
 
-use crate::{BrowserConfig, LaunchError, Programs, sweep};
+use crate::{BrowserConfig, LaunchError, Programs, endpoint::Endpoint, kind::Port, sweep};
+
+/// Starts of the driver before its failure is believed.
+const DRIVER_STARTS_MAX: u32 = 3;
+/// Pause between two looks whether a driver that says nothing is up.
+const LOOK_PAUSE: Duration = Duration::from_millis(5);
+/// Size of a screen of its own, and its depth.
+const SCREEN: &str = "1920x1200x24";
 
 /// A running driver below its supervisor.
 #[derive(Debug)]
@@ -19,14 +29,21 @@ pub(crate) struct DriverProcess {
     supervisor: Child,
     /// The life line: when it closes, the supervisor kills everything.
     life_line: Option<ChildStdin>,
-    /// Kept open so that the driver never writes into a closed pipe.
-    _output: BufReader<ChildStdout>,
-    pub(crate) port: u16,
+    /// Reads on, so that nobody below ever waits for room in the pipe.
+    output: JoinHandle<()>,
+    pub(crate) endpoint: Endpoint,
     pub(crate) profile: PathBuf,
 }
 
+impl Drop for DriverProcess {
+    fn drop(&mut self) {
+        self.output.abort();
+    }
+}
+
 impl DriverProcess {
-    /// Starts the driver and waits for the port it chose.
+    /// Starts the driver. A free port can be taken by another process before the driver has it, so a driver that ended is
+    /// started again.
     ///
     /// # Cancel safety
     /// Dropping the future kills what was started.
@@ -34,16 +51,46 @@ impl DriverProcess {
         config: &BrowserConfig,
         programs: &Programs,
     ) -> Result<Self, LaunchError> {
+        for _ in 1..DRIVER_STARTS_MAX {
+            match Self::start_once(config, programs).await {
+                Err(LaunchError::Driver { detail }) => {
+                    tracing::debug!(detail, "the driver is started again");
+                }
+                started => return started,
+            }
+        }
+        Self::start_once(config, programs).await
+    }
+
+    async fn start_once(config: &BrowserConfig, programs: &Programs) -> Result<Self, LaunchError> {
         let profile = sweep::make_profile(&config.temp_dir, &config.marker).map_err(|source| {
             LaunchError::Profile { folder: config.temp_dir.display().to_string(), source }
         })?;
-        let (mut supervisor, output) = spawn(config, programs, &profile)?;
+        let engine = config.kind.engine();
+        let given = match engine.port() {
+            Port::Announced(_) => 0,
+            Port::Given => free_port()?,
+        };
+        let mut command = command(config, programs, &profile)?;
+        command.args(engine.driver_args(given, &profile));
+        let (mut supervisor, output) = spawn(command)?;
         let life_line = supervisor.stdin.take();
         let mut output = BufReader::new(output);
-        let port = tokio::time::timeout(config.launch_timeout, port(&mut output)).await.map_err(
-            |_| LaunchError::TooSlow { what: "starting the driver", after: config.launch_timeout },
-        )??;
-        Ok(Self { supervisor, life_line, _output: output, port, profile })
+        let up = async {
+            match engine.port() {
+                Port::Announced(words) => Ok(Endpoint::local(announced(&mut output, words).await?)),
+                Port::Given => answering(&mut supervisor, given).await,
+            }
+        };
+        let endpoint = tokio::time::timeout(config.launch_timeout, up).await.map_err(|_| {
+            LaunchError::TooSlow { what: "starting the driver", after: config.launch_timeout }
+        })??;
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the handle is owned here and aborted on drop"
+        )]
+        let output = tokio::spawn(discard(output));
+        Ok(Self { supervisor, life_line, output, endpoint, profile })
     }
 
     /// Kills driver and browser without waiting for either.
@@ -57,31 +104,51 @@ impl DriverProcess {
         let _ = tokio::time::timeout(limit, self.supervisor.wait()).await;
     }
 
+    /// Returns the head of the tree, which lives as long as anything of it.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.supervisor.id()
+    }
+
     /// Tells whether the driver itself has ended.
     pub(crate) fn has_ended(&mut self) -> bool {
         !matches!(self.supervisor.try_wait(), Ok(None))
     }
 }
 
-fn spawn(
+/// Returns the supervisor's command line up to the driver's arguments, and what all processes below find around them.
+fn command(
     config: &BrowserConfig,
     programs: &Programs,
     profile: &Path,
-) -> Result<(Child, ChildStdout), LaunchError> {
+) -> Result<Command, LaunchError> {
     let (program, prefix) =
         config.supervisor.split_first().ok_or(LaunchError::SupervisorMissing)?;
-    let log = profile.join("driver.log");
-    let mut child = Command::new(program)
-        .args(prefix)
-        .arg("--remove")
-        .arg(profile)
-        .arg("--")
-        .arg(&programs.driver)
-        .arg("--port=0")
-        .arg("--log-level=WARNING")
-        .arg(format!("--log-path={}", log.display()))
-        // Whatever driver and browser leave in the temporary folder goes with the profile.
-        .env("TMPDIR", profile)
+    let mut command = Command::new(program);
+    command.args(prefix).arg("--remove").arg(profile);
+    if let Some(screen) = &programs.screen {
+        command.args([OsString::from("--screen"), screen.into(), SCREEN.into()]);
+    }
+    command.arg("--").arg(&programs.driver);
+    // Whatever driver and browser leave in a folder goes with the profile; each process can be told by it and by the tag.
+    for place in ["TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR"]
+    {
+        command.env(place, profile);
+    }
+    command
+        .env("BROWSER_MARKER", sweep::tag(&config.marker))
+        // A desktop's services would be started, and would stay.
+        .env("DBUS_SESSION_BUS_ADDRESS", "disabled:")
+        .env("GSETTINGS_BACKEND", "memory")
+        .env("NO_AT_BRIDGE", "1")
+        .env("MOZ_CRASHREPORTER_DISABLE", "1");
+    if !config.sandbox {
+        command.env("MOZ_DISABLE_CONTENT_SANDBOX", "1");
+    }
+    Ok(command)
+}
+
+fn spawn(mut command: Command) -> Result<(Child, ChildStdout), LaunchError> {
+    let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -89,7 +156,7 @@ fn spawn(
         .process_group(0)
         .spawn()
         .map_err(|source| LaunchError::Supervisor {
-            program: program.to_string_lossy().into_owned(),
+            program: command.as_std().get_program().to_string_lossy().into_owned(),
             source,
         })?;
     match child.stdout.take() {
@@ -98,8 +165,33 @@ fn spawn(
     }
 }
 
-/// Reads the driver's "started successfully on port N".
-async fn port(output: &mut BufReader<ChildStdout>) -> Result<u16, LaunchError> {
+fn free_port() -> Result<u16, LaunchError> {
+    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .map(|address| address.port());
+    port.map_err(|error| LaunchError::Driver { detail: format!("no free port: {error}") })
+}
+
+/// Waits until a driver that says nothing answers on its port.
+async fn answering(supervisor: &mut Child, port: u16) -> Result<Endpoint, LaunchError> {
+    let endpoint = Endpoint::local(port);
+    loop {
+        let answers = endpoint.status().await.is_ok();
+        if !matches!(supervisor.try_wait(), Ok(None)) {
+            return Err(LaunchError::Driver { detail: "it ended".to_owned() });
+        }
+        if answers {
+            return Ok(endpoint);
+        }
+        tokio::time::sleep(LOOK_PAUSE).await;
+    }
+}
+
+/// Reads the port that the driver chose, which it says after `words`.
+async fn announced(
+    output: &mut BufReader<ChildStdout>,
+    words: &'static str,
+) -> Result<u16, LaunchError> {
     let mut said = String::new();
     loop {
         let mut line = String::new();
@@ -111,7 +203,7 @@ async fn port(output: &mut BufReader<ChildStdout>) -> Result<u16, LaunchError> {
             }
             Ok(_) => {}
         }
-        if let Some((_, port)) = line.split_once("started successfully on port ") {
+        if let Some((_, port)) = line.split_once(words) {
             let digits = port.trim().trim_end_matches('.');
             return digits
                 .parse()
@@ -121,4 +213,9 @@ async fn port(output: &mut BufReader<ChildStdout>) -> Result<u16, LaunchError> {
             said.push_str(&line);
         }
     }
+}
+
+async fn discard(mut output: impl AsyncRead + Unpin) {
+    let mut sink = [0; 4_096];
+    while matches!(output.read(&mut sink).await, Ok(read) if read > 0) {}
 }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use gauntlet_core::flow::{FailureClass, Flow};
+use gauntlet_core::flow::{FailureClass, Flow, Scope, StepKind, origin_of};
 use serde_json::json;
-use tokio::time::Instant;
 
+use self::progress::Progress;
 use crate::{
-    Browser, Control, StepFailure, StepRecord, TestOptions, TestOutcome, TestResult,
+    Browser, Control, Logs, TestOptions, TestOutcome, TestResult,
     driver::GRACE,
     error::DriverError,
     session::{Session, Stop},
@@ -15,13 +15,11 @@ use crate::{
 
 /// How long a screenshot of a failed page may take.
 const SCREENSHOT_LIMIT: Duration = Duration::from_secs(3);
+/// What stands for a secret.
+const REDACTED: &str = "•••";
 
-/// What is known while a test runs; it outlives the test's future, so that a time limit still can say where it was.
-struct Progress {
-    began: Instant,
-    steps: Vec<StepRecord>,
-    screenshot: Option<Vec<u8>>,
-}
+mod progress;
+mod steps;
 
 impl TestOutcome {
     /// The outcome of a test that was cancelled before anything was done.
@@ -32,6 +30,7 @@ impl TestOutcome {
             screenshot: None,
             duration: Duration::ZERO,
             dialog_count: 0,
+            logs: Logs::default(),
         }
     }
 }
@@ -47,7 +46,7 @@ impl Browser {
         options: &TestOptions,
         control: &Control,
     ) -> TestOutcome {
-        let mut progress = Progress { began: Instant::now(), steps: Vec::new(), screenshot: None };
+        let mut progress = Progress::new();
         // Healthy again only if the test comes to its end: a command may be in flight when it does not.
         self.healthy = false;
         let limited = tokio::time::timeout(
@@ -64,27 +63,38 @@ impl Browser {
                 self.kill();
                 TestResult::Cancelled
             }
-            Some(Ok(Ok(()))) => TestResult::Passed,
-            Some(Ok(Err(stop))) => self.judge(flow, &progress, stop),
+            Some(Ok(Ok(()))) => match progress.first_failure() {
+                Some(failure) => TestResult::Failed(failure.clone()),
+                None => TestResult::Passed,
+            },
+            Some(Ok(Err(stop))) => self.judge(flow, &mut progress, stop),
             Some(Err(_)) => {
                 if options.screenshot_on_failure {
                     progress.screenshot = self.last_look().await;
                 }
                 let message =
                     format!("the test took longer than its limit of {:?}", options.timeout);
-                let failure =
-                    failure(flow, &progress, Stop::failure(FailureClass::Timeout, message));
+                let stop = Stop::failure(FailureClass::Timeout, message);
+                let failure = progress.fail(flow, stop);
                 self.kill();
                 TestResult::TimedOut(failure)
             }
         };
-        let dialog_count = self.bidi.events().dialog_count;
+        let (dialog_count, mut logs) = {
+            let mut events = self.pages.events();
+            (events.dialog_count, std::mem::take(&mut events.logs))
+        };
+        let (scope, typed) = (Scope::new(flow), secrets_typed(flow));
+        logs.redact(|text| {
+            typed.iter().fold(scope.redact(text), |text, secret| text.replace(secret, REDACTED))
+        });
         TestOutcome {
             result,
             duration: progress.began.elapsed(),
             steps: progress.steps,
             screenshot: progress.screenshot,
             dialog_count,
+            logs,
         }
     }
 
@@ -95,6 +105,9 @@ impl Browser {
         control: &Control,
         progress: &mut Progress,
     ) -> Result<(), Stop> {
+        self.freshen().await.map_err(|error| {
+            Stop::Driver(DriverError::Lost { command: "new session", reason: error.to_string() })
+        })?;
         let longest = flow.steps.iter().map(|step| flow.timeout_of(step)).max().unwrap_or_default()
             + GRACE / 2;
         if self.script_timeout < longest {
@@ -102,26 +115,33 @@ impl Browser {
             self.driver.post("timeouts", timeouts, GRACE).await?;
             self.script_timeout = longest;
         }
-        let mut session = Session::open(&self.driver, &self.bidi, options).await?;
-        let result = steps(&mut session, flow, control, progress).await;
+        let mut session =
+            Session::open(&self.driver, &self.pages, options, &origins_of(flow)).await?;
+        session.scope = Scope::new(flow);
+        session.base_url.clone_from(&flow.base_url);
+        self.pages.events().hold = flow.handles_dialogs();
+        let result = session.steps(flow, control, progress).await;
         let fatal = matches!(&result, Err(Stop::Driver(error)) if error.is_fatal());
-        if result.is_err() && options.screenshot_on_failure {
+        if result.is_err() && options.screenshot_on_failure && progress.screenshot.is_none() {
+            session.clear_view().await;
             progress.screenshot = session.screenshot(SCREENSHOT_LIMIT).await;
         }
-        self.healthy = !fatal && session.close().await.is_ok();
+        self.healthy = !fatal && session.close().await.is_ok() && !self.is_worn().await;
         result
     }
 
     /// Sorts a stop: what the page did is the test's failure, what driver and browser did is not.
-    fn judge(&mut self, flow: &Flow, progress: &Progress, stop: Stop) -> TestResult {
+    fn judge(&mut self, flow: &Flow, progress: &mut Progress, stop: Stop) -> TestResult {
         let class = match &stop {
             Stop::Driver(error) => {
                 Some((self.class_of(error), matches!(error, DriverError::Hung { .. })))
             }
             Stop::Failure(_) => None,
         };
-        let mut failure = failure(flow, progress, stop);
-        let Some((class, hung)) = class else { return TestResult::Failed(failure) };
+        let mut failure = progress.fail(flow, stop);
+        let Some((class, hung)) = class else {
+            return TestResult::Failed(progress.first_failure().cloned().unwrap_or(failure));
+        };
         failure.class = class;
         if !self.healthy {
             self.kill();
@@ -131,10 +151,10 @@ impl Browser {
 
     async fn last_look(&self) -> Option<Vec<u8>> {
         use base64::Engine as _;
-        let page = self.bidi.events().newest_page()?;
+        let page = self.pages.events().newest_page()?;
         let order = json!({ "context": page });
         let taken = self
-            .bidi
+            .pages
             .command("browsingContext.captureScreenshot", order, SCREENSHOT_LIMIT)
             .await
             .ok()?;
@@ -142,56 +162,27 @@ impl Browser {
     }
 }
 
-async fn steps(
-    session: &mut Session<'_>,
-    flow: &Flow,
-    control: &Control,
-    progress: &mut Progress,
-) -> Result<(), Stop> {
-    for (index, step) in flow.steps.iter().enumerate() {
-        control.begin_step(index);
-        let started = Instant::now();
-        progress.steps.push(StepRecord {
-            index,
-            step_type: step.type_name(),
-            started_offset: started - progress.began,
-            duration: Duration::ZERO,
-            selector_index: None,
-            selector_used: None,
-            passed: false,
-        });
-        let result = session.perform(flow, step).await;
-        if let Some(record) = progress.steps.last_mut() {
-            record.duration = started.elapsed();
-            if let Ok(done) = &result {
-                record.passed = true;
-                record.selector_index = done.alternative;
-                let chain = done.alternative.and_then(|won| step.selectors()?.0.get(won));
-                record.selector_used = chain.map(ToString::to_string);
-            }
-        }
-        result?;
-    }
-    Ok(())
+/// Returns what sensitive steps type: pages write such things to the console, and into URLs.
+fn secrets_typed(flow: &Flow) -> Vec<String> {
+    let scope = Scope::new(flow);
+    let sensitive = flow.steps.iter().filter(|step| step.sensitive);
+    let values = sensitive.filter_map(|step| match &step.kind {
+        StepKind::Change { value, .. } => Some(scope.fill(value)),
+        StepKind::Type(typing) => Some(scope.fill(&typing.text)),
+        _ => None,
+    });
+    values.filter(|value| !value.is_empty()).collect()
 }
 
-/// Describes a stop at the step that was started last.
-fn failure(flow: &Flow, progress: &Progress, stop: Stop) -> StepFailure {
-    let step_index = progress.steps.last().map_or(0, |record| record.index);
-    let step = flow.steps.get(step_index);
-    let (class, message, expected, found) = match stop {
-        Stop::Failure(problem) => (problem.class, problem.message, problem.expected, problem.found),
-        Stop::Driver(error) => (error.class(), error.to_string(), None, None),
-    };
-    StepFailure {
-        step_index,
-        step_type: step.map_or("", |step| step.type_name()),
-        selector: step
-            .and_then(|step| step.selectors())
-            .map(|all| crate::error::cut(&all.to_string())),
-        expected,
-        found,
-        class,
-        message,
-    }
+/// Returns the origins that a test visits by itself: the sites that its permissions are for.
+fn origins_of(flow: &Flow) -> Vec<String> {
+    let urls = flow.steps.iter().filter_map(|step| match &step.kind {
+        StepKind::Navigate { url } => Some(url),
+        _ => None,
+    });
+    let all = flow.base_url.iter().chain(urls).filter_map(|url| origin_of(url));
+    let mut origins: Vec<_> = all.map(|(origin, _)| origin.to_owned()).collect();
+    origins.sort();
+    origins.dedup();
+    origins
 }

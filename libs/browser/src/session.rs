@@ -2,16 +2,16 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use fantoccini::error::ErrorStatus;
-use gauntlet_core::flow::{FailureClass, Step, Target, Viewport};
+use gauntlet_core::flow::{FailureClass, Scope, Step, Target, Viewport};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::{
     TestOptions,
-    bidi::Bidi,
     driver::{Driver, GRACE},
+    emulate::{pretend, refuse_to_pretend},
     error::DriverError,
+    pages::Pages,
 };
 
 /// Pause between two looks at a page.
@@ -37,7 +37,17 @@ pub(crate) struct Problem {
 
 impl From<DriverError> for Stop {
     fn from(error: DriverError) -> Self {
-        Self::Driver(error)
+        if error.is_open_dialog() {
+            let message = "a dialog is open, and the step does not answer it";
+            return Self::failure(FailureClass::Assertion, message).because("no dialog", "one");
+        }
+        match error {
+            // Nothing is wrong with the browser: it is asked for what it does not have.
+            DriverError::Unsupported { .. } => {
+                Self::failure(FailureClass::Unknown, error.to_string())
+            }
+            error => Self::Driver(error),
+        }
     }
 }
 
@@ -66,15 +76,20 @@ impl Stop {
 /// A test's state in the browser.
 pub(crate) struct Session<'b> {
     pub(crate) driver: &'b Driver,
-    pub(crate) bidi: &'b Bidi,
+    pub(crate) bidi: &'b Pages,
     pub(crate) options: &'b TestOptions,
     pub(crate) main: String,
     /// Keys held down; the driver remembers them over pages, so they must be released at the end.
     pub(crate) keys_down: BTreeSet<String>,
     pub(crate) viewport: Viewport,
-    user_context: String,
-    page: Option<String>,
-    framed: bool,
+    /// The test's variables.
+    pub(crate) scope: Scope,
+    /// Where relative URLs start.
+    pub(crate) base_url: Option<String>,
+    /// The window and the way down to the frame that steps have chosen, for [`Target::Current`].
+    pub(crate) current: Option<(String, Vec<u16>)>,
+    /// The context that isolates the test; without `BiDi` the session itself does.
+    pub(crate) user_context: Option<String>,
 }
 
 /// Returns how long a command may take when its step ends at `deadline`.
@@ -83,31 +98,47 @@ pub(crate) fn limit(deadline: Instant) -> Duration {
 }
 
 impl<'b> Session<'b> {
-    /// Makes an isolated user context with one tab.
+    /// Makes an isolated user context with one tab; without `BiDi` takes the tab of the session, which nobody had before.
     pub(crate) async fn open(
         driver: &'b Driver,
-        bidi: &'b Bidi,
+        bidi: &'b Pages,
         options: &'b TestOptions,
-    ) -> Result<Session<'b>, DriverError> {
+        origins: &[String],
+    ) -> Result<Session<'b>, Stop> {
         bidi.events().start_test(options.dialogs);
-        let made = bidi.command("browser.createUserContext", json!({}), GRACE * 2).await?;
-        let user_context = made["userContext"].as_str().unwrap_or_default().to_owned();
-        let tab = json!({ "type": "tab", "userContext": user_context });
-        let made = bidi.command("browsingContext.create", tab, GRACE * 2).await?;
-        let main = made["context"].as_str().unwrap_or_default().to_owned();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let (user_context, main) = if bidi.has_bidi() {
+            let made = bidi.command("browser.createUserContext", json!({}), GRACE * 2).await?;
+            let user_context = text(&made["userContext"]);
+            pretend(bidi, &options.emulation, &user_context, origins).await?;
+            let tab = json!({ "type": "tab", "userContext": user_context });
+            let made = bidi.command("browsingContext.create", tab, GRACE * 2).await?;
+            (Some(user_context), text(&made["context"]))
+        } else {
+            refuse_to_pretend(&options.emulation)?;
+            (None, text(&driver.call(http::Method::GET, "window", None, GRACE * 2).await?))
+        };
         let mut session = Self {
             driver,
             bidi,
             options,
             main: main.clone(),
             keys_down: BTreeSet::new(),
-            viewport: options.viewport,
+            // As it is by itself; what differs is set below.
+            viewport: Viewport { has_touch: false, ..options.viewport },
+            scope: Scope::default(),
+            base_url: None,
+            current: None,
             user_context,
-            page: None,
-            framed: false,
         };
-        session.switch(&main, &[], Instant::now() + GRACE).await?;
+        driver.go(&main, &[], GRACE * 2).await?;
         session.emulate(options.viewport, GRACE).await?;
+        if let Some(network) = options.emulation.network {
+            session.throttle_page(network, GRACE).await?;
+        }
+        if options.logs {
+            session.keep_logs().await?;
+        }
         Ok(session)
     }
 
@@ -116,29 +147,10 @@ impl<'b> Session<'b> {
         if !self.keys_down.is_empty() {
             let _ = self.driver.call(http::Method::DELETE, "actions", None, GRACE).await?;
         }
-        let context = json!({ "userContext": self.user_context });
+        self.driver.lose_way();
+        let Some(user_context) = &self.user_context else { return Ok(()) };
+        let context = json!({ "userContext": user_context });
         self.bidi.command("browser.removeUserContext", context, GRACE).await.map(drop)
-    }
-
-    /// Sets the screen of the current page.
-    pub(crate) async fn emulate(
-        &mut self,
-        viewport: Viewport,
-        limit: Duration,
-    ) -> Result<(), DriverError> {
-        let orientation =
-            if viewport.is_landscape { ("landscapePrimary", 90) } else { ("portraitPrimary", 0) };
-        let metrics = json!({
-            "width": viewport.width, "height": viewport.height, "deviceScaleFactor": viewport.device_scale_factor,
-            "mobile": viewport.is_mobile, "screenOrientation": { "type": orientation.0, "angle": orientation.1 },
-        });
-        self.driver.cdp("Emulation.setDeviceMetricsOverride", metrics, limit).await?;
-        if viewport.has_touch != self.viewport.has_touch {
-            let touch = json!({ "enabled": viewport.has_touch, "maxTouchPoints": 1 });
-            self.driver.cdp("Emulation.setTouchEmulationEnabled", touch, limit).await?;
-        }
-        self.viewport = viewport;
-        Ok(())
     }
 
     /// Returns the page (or frame) that a step acts on, and the way down from the page, waiting for it until `deadline`.
@@ -147,14 +159,18 @@ impl<'b> Session<'b> {
         step: &Step,
         deadline: Instant,
     ) -> Result<(String, Vec<u16>), Stop> {
-        let Target::Url(url) = &step.target else {
-            if self.bidi.events().context(&self.main).is_none() {
-                return Err(Stop::failure(FailureClass::Navigation, "the main page is closed"));
+        let url = match (&step.target, &self.current) {
+            (Target::Url(url), _) => url,
+            (Target::Current, Some((page, path))) => {
+                let path = path.iter().chain(&step.frame).copied();
+                return self.open_page(page, path.collect());
             }
-            return Ok((self.main.clone(), step.frame.clone()));
+            (Target::Main | Target::Current, _) => {
+                return self.open_page(&self.main, step.frame.clone());
+            }
         };
         let found = self.bidi.wait_for(deadline, |events| {
-            let id = events.find_url(&self.user_context, url)?;
+            let id = events.find_url(self.user_context.as_deref(), url)?;
             Some(events.path_of(&id))
         });
         let Some((page, mut path)) = found.await else {
@@ -167,54 +183,44 @@ impl<'b> Session<'b> {
         Ok((page, path))
     }
 
+    fn open_page(&self, page: &str, path: Vec<u16>) -> Result<(String, Vec<u16>), Stop> {
+        if self.bidi.events().context(page).is_none() {
+            let which = if page == self.main { "main page" } else { "window" };
+            let message = format!("the {which} is closed");
+            return Err(Stop::failure(FailureClass::Navigation, message));
+        }
+        Ok((page.to_owned(), path))
+    }
+
     /// Sends the following commands to the step's page and frame, waiting for it until `deadline`.
     pub(crate) async fn enter(&mut self, step: &Step, deadline: Instant) -> Result<(), Stop> {
         loop {
             let (page, path) = self.target(step, deadline).await?;
-            match self.switch(&page, &path, deadline).await {
+            match self.driver.go(&page, &path, limit(deadline)).await {
                 Ok(()) => return Ok(()),
                 Err(error) if error.is_fatal() => return Err(error.into()),
+                Err(error) if error.is_open_dialog() && self.holds() => return Err(error.into()),
                 Err(error) if Instant::now() >= deadline => {
                     let class = FailureClass::ElementNotFound;
                     let message = "the step's frame did not appear in time";
                     return Err(Stop::failure(class, message)
                         .because(format!("frame {path:?}"), error.to_string()));
                 }
-                Err(_) => tokio::time::sleep(POLL).await,
+                Err(_) => {
+                    self.bidi.answer_dialog(limit(deadline)).await?;
+                    tokio::time::sleep(POLL).await;
+                }
             }
         }
     }
 
-    async fn switch(
-        &mut self,
-        page: &str,
-        path: &[u16],
-        deadline: Instant,
-    ) -> Result<(), DriverError> {
-        if self.page.as_deref() != Some(page) {
-            self.page = None;
-            self.post("window", json!({ "handle": page }), deadline).await?;
-            self.page = Some(page.to_owned());
-            // The driver remembers a frame for each page.
-            self.framed = true;
-        }
-        if self.framed {
-            self.post("frame", json!({ "id": null }), deadline).await?;
-            self.framed = false;
-        }
-        for index in path {
-            self.framed = true;
-            self.post("frame", json!({ "id": index }), deadline).await?;
-        }
-        Ok(())
-    }
-
     /// Forgets which page and frame commands go to.
-    pub(crate) fn lose_way(&mut self) {
-        self.page = None;
+    pub(crate) fn lose_way(&self) {
+        self.driver.lose_way();
     }
 
-    /// Sends a POST; if a dialog is open, which refuses every command unexecuted, waits until it has been answered.
+    /// Sends a POST; if a dialog is open, which refuses every command unexecuted, waits until it has been answered,
+    /// unless that is for a step to do.
     pub(crate) async fn post(
         &self,
         path: &'static str,
@@ -224,14 +230,19 @@ impl<'b> Session<'b> {
         loop {
             match self.driver.post(path, body.clone(), limit(deadline)).await {
                 Err(error)
-                    if error.status() == Some(ErrorStatus::UnexpectedAlertOpen.description())
-                        && Instant::now() < deadline =>
+                    if error.is_open_dialog() && !self.holds() && Instant::now() < deadline =>
                 {
+                    self.bidi.answer_dialog(limit(deadline)).await?;
                     tokio::time::sleep(POLL).await;
                 }
                 answer => return answer,
             }
         }
+    }
+
+    /// Tells whether a dialog is open that waits for a step to answer it.
+    pub(crate) fn holds(&self) -> bool {
+        self.bidi.events().held
     }
 
     /// Runs a script in the current frame.
@@ -248,7 +259,13 @@ impl<'b> Session<'b> {
     pub(crate) async fn screenshot(&self, limit: Duration) -> Option<Vec<u8>> {
         use base64::Engine as _;
         // Measured: for a popup `BiDi` never answers, so the driver is asked first.
-        let taken = match self.driver.cdp("Page.captureScreenshot", json!({}), limit / 2).await {
+        let taken = if self.driver.has_cdp() {
+            self.driver.cdp("Page.captureScreenshot", json!({}), limit / 2).await
+        } else {
+            let taken = self.driver.call(http::Method::GET, "screenshot", None, limit / 2).await;
+            taken.map(|data| json!({ "data": data }))
+        };
+        let taken = match taken {
             Ok(taken) => taken,
             Err(_) => {
                 let page = json!({ "context": self.main });

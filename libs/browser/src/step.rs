@@ -1,38 +1,66 @@
 //! Performs one step, with the reference runner's semantics.
 
-use gauntlet_core::flow::{AssertedNavigation, FailureClass, Flow, Step, StepKind};
+use gauntlet_core::flow::{
+    AssertedNavigation, FailureClass, Quantity, Step, StepKind, Target, Value,
+};
 use tokio::time::Instant;
 
-use crate::session::{Session, Stop};
+use crate::{
+    bidi::Events,
+    session::{Session, Stop},
+};
 
+mod check;
+mod dialog;
 mod fill;
+mod keys;
 mod page;
 mod pointer;
+mod script;
+mod select;
 mod wait;
+mod window;
 
 /// What a step leaves behind.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Done {
     /// Which selector alternative won.
     pub(crate) alternative: Option<usize>,
+    /// A variable and its new value.
+    pub(crate) stored: Option<(String, Value)>,
+    /// What the test says.
+    pub(crate) note: Option<String>,
+}
+
+impl Done {
+    fn by(alternative: usize) -> Self {
+        Self::maybe_by(Some(alternative))
+    }
+
+    fn maybe_by(alternative: Option<usize>) -> Self {
+        Self { alternative, ..Self::default() }
+    }
 }
 
 impl Session<'_> {
-    /// Performs a step and the navigation it asserts.
-    pub(crate) async fn perform(&mut self, flow: &Flow, step: &Step) -> Result<Done, Stop> {
-        let deadline = Instant::now() + flow.timeout_of(step);
-        self.settle(deadline).await;
+    /// Performs a step whose variables are resolved, and waits for the navigation it asserts and the window it opens.
+    pub(crate) async fn perform(&mut self, step: &Step, deadline: Instant) -> Result<Done, Stop> {
+        self.settle(step, deadline).await;
         // What counts as started by this step is what starts after this moment.
         let mark = self.bidi.events().mark();
         let page = match &step.navigation {
-            Some(_) => Some(self.target(step, deadline).await?.0),
+            Some(_) => Some(self.target(step, deadline).await?),
             None => None,
         };
-        let done = self.act(step, deadline).await?;
-        if let (Some(page), Some(asserted)) = (page, &step.navigation)
+        let mut done = self.act(step, deadline).await?;
+        if let (Some((page, path)), Some(asserted)) = (page, &step.navigation)
             && !matches!(step.kind, StepKind::Navigate { .. })
         {
-            self.await_navigation(step, &page, mark, asserted, deadline).await?;
+            let frames = !path.is_empty();
+            self.await_navigation(step, &page, frames, mark, asserted, deadline).await?;
+        }
+        if let Some(opens) = &step.opens_window {
+            done = self.opened(opens, mark, done).await?;
         }
         match self.bidi.events().forbidden.take() {
             Some(dialog) => Err(Stop::failure(FailureClass::Assertion, "a dialog opened")
@@ -48,11 +76,27 @@ impl Session<'_> {
             StepKind::Click(click) => self.click(step, click, 1, deadline).await,
             StepKind::DoubleClick(click) => self.click(step, click, 2, deadline).await,
             StepKind::Hover { selectors } => self.hover(step, selectors, deadline).await,
+            StepKind::Pointer(pointer) => self.pointer(step, pointer, deadline).await,
+            StepKind::DragTo { selectors, onto } => {
+                self.drag(step, (selectors, onto), deadline).await
+            }
             StepKind::Change { selectors, value } => {
                 self.change(step, selectors, value, deadline).await
             }
+            StepKind::SetChecked { selectors, checked } => {
+                self.set_checked(step, selectors, *checked, deadline).await
+            }
+            StepKind::SelectOption(select) => self.select(step, select, deadline).await,
+            StepKind::Type(typing) => self.type_keys(step, typing, deadline).await,
+            StepKind::SetContent { selectors, text } => {
+                self.set_content(step, selectors, text, deadline).await
+            }
+            StepKind::Submit { selectors } => self.submit(step, selectors, deadline).await,
             StepKind::KeyDown { key } => self.key(key, true, deadline).await,
             StepKind::KeyUp { key } => self.key(key, false, deadline).await,
+            StepKind::Press { selectors, key, modifiers } => {
+                self.press(step, selectors.as_ref(), (key, modifiers), deadline).await
+            }
             StepKind::Scroll { selectors, x, y } => {
                 let to = (x.unwrap_or(0.0), y.unwrap_or(0.0));
                 self.scroll(step, selectors.as_ref(), to, deadline).await
@@ -65,33 +109,60 @@ impl Session<'_> {
             StepKind::WaitForExpression { expression } => {
                 self.wait_for_expression(step, expression, deadline).await
             }
-            // The reference runner has no plug-in for it either.
-            StepKind::Custom { .. } => Ok(Done::default()),
+            StepKind::ResizeWindow { width, height } => {
+                let pixels = |quantity: &Quantity| quantity.number().unwrap_or_default();
+                self.resize_window(step, (pixels(width), pixels(height)), deadline).await
+            }
+            StepKind::SelectWindow { handle } => self.select_window(handle, deadline).await,
+            StepKind::SelectFrame(choice) => self.select_frame(step, choice, deadline).await,
+            StepKind::Check(check) => self.check(step, check, deadline).await,
+            StepKind::Dialog { action, time } => self.dialog((action, *time), deadline).await,
+            StepKind::Script(script) => self.script(step, script, deadline).await,
+            StepKind::Store { variable, source } => {
+                self.store(step, variable, source, deadline).await
+            }
+            StepKind::Pause { milliseconds } => {
+                // Bounded by the test's own limit.
+                tokio::time::sleep(milliseconds.milliseconds().unwrap_or_default()).await;
+                Ok(Done::default())
+            }
+            StepKind::Echo { text } => Ok(Done { note: Some(text.clone()), ..Done::default() }),
+            // The reference runner has no plug-in for the one either, and the other is the run's to follow.
+            StepKind::Custom { .. } | StepKind::Control(_) => Ok(Done::default()),
         }
     }
 
     /// Waits, as far as there is time, for a page that is on its way to another document; a slow page fails nothing here.
-    async fn settle(&self, deadline: Instant) {
-        let _ = self
-            .bidi
-            .wait_for(deadline, |events| (!events.is_leaving(&self.main)).then_some(()))
-            .await;
+    async fn settle(&self, step: &Step, deadline: Instant) {
+        let page = match (&step.target, &self.current) {
+            (Target::Current, Some((page, _))) => page,
+            _ => &self.main,
+        };
+        let settled = |events: &Events| (!events.is_leaving(page)).then_some(());
+        let _ = self.bidi.wait_for(deadline, settled).await;
     }
 
     async fn await_navigation(
         &mut self,
         step: &Step,
         page: &str,
+        frames: bool,
         mark: u64,
         asserted: &AssertedNavigation,
         deadline: Instant,
     ) -> Result<(), Stop> {
-        let frames = !step.frame.is_empty();
         let arrived = self.bidi.wait_for(deadline, |events| {
-            (events.context(page).is_none() || events.navigated_since(page, mark, frames))
-                .then_some(events.context(page).is_some())
+            let over = events.context(page).is_none()
+                || events.failed_since(page, mark, frames)
+                || events.navigated_since(page, mark, frames);
+            over.then(|| events.context(page).is_some())
         });
-        match arrived.await {
+        let arrived = arrived.await;
+        if self.bidi.events().failed_since(page, mark, frames) {
+            let stop = Stop::failure(FailureClass::Navigation, "the step's navigation failed");
+            return Err(stop.because("a navigation", "an error page of the browser"));
+        }
+        match arrived {
             Some(true) => self.check_arrival(step, asserted, deadline).await,
             Some(false) if matches!(step.kind, StepKind::Close) => Ok(()),
             _ => {

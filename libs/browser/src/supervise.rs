@@ -2,15 +2,20 @@
 //!
 //! It is the same binary executed again. It adopts every orphan below it (child subreaper), and when its standard input
 //! ends, because the owner closed it or died, it kills the whole tree, reaps it, removes the profile folder and exits.
+//! A browser that needs a screen gets one of its own, an X server below the same supervisor, which dies the same death.
 //! It uses no async runtime: it must work when everything else does not.
 
 use std::{
     collections::{HashMap, HashSet},
-    ffi::OsString,
-    io::Read,
+    ffi::{OsStr, OsString},
+    io::{self, BufRead, BufReader, Read},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Command, ExitCode, Stdio},
+    process::{Child, Command, ExitCode, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicI32, Ordering},
+    },
     time::Duration,
 };
 
@@ -22,12 +27,13 @@ use rustix::{
     },
 };
 
-const REAP_ROUNDS_MAX: u32 = 5_000;
-const REAP_PAUSE: Duration = Duration::from_millis(1);
+const REAP_ROUNDS_MAX: u32 = 2_000;
+const REAP_PAUSE: Duration = Duration::from_millis(3);
+const KILL_PAUSE: Duration = Duration::from_millis(20);
 const REMOVE_TRIES: u32 = 5;
 
-/// Runs `[--remove FOLDER] -- PROGRAM ARGS...` as the head of its own process tree until standard input ends or the program
-/// exits; then nothing of that tree is left, and neither is `FOLDER`.
+/// Runs `[--remove FOLDER] [--screen X_SERVER SIZE] -- PROGRAM ARGS...` as the head of its own process tree until standard
+/// input ends or the program exits; then nothing of that tree is left, and neither is `FOLDER`.
 #[must_use]
 pub fn supervise_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let Some(order) = Order::read(args) else { return ExitCode::from(2) };
@@ -35,23 +41,24 @@ pub fn supervise_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     if set_child_subreaper(Some(getpid())).is_err() {
         return ExitCode::from(3);
     }
-    let spawned = Command::new(&order.program)
-        .args(&order.args)
-        .stdin(Stdio::null())
-        .process_group(0)
-        .spawn();
-    let code = match spawned {
+    let group = Arc::new(AtomicI32::new(0));
+    // Before anything is started: the owner may die, or lose interest, while the screen comes up.
+    let known = Arc::clone(&group);
+    std::thread::spawn(move || kill_at_end_of_input(&known));
+    let code = match order.start() {
         Ok(child) => {
-            let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-            if let Some(group) = group {
-                std::thread::spawn(move || kill_at_end_of_input(group));
-                wait_for(group);
+            let pid = i32::try_from(child.id()).unwrap_or_default();
+            group.store(pid, Ordering::Relaxed);
+            if let Some(pid) = Pid::from_raw(pid) {
+                wait_for(pid);
+                // From now on the number may be somebody else's.
+                group.store(0, Ordering::Relaxed);
             }
-            end_everything(group);
             ExitCode::SUCCESS
         }
         Err(_) => ExitCode::from(127),
     };
+    end_everything();
     if let Some(folder) = &order.remove {
         remove(folder);
     }
@@ -60,6 +67,7 @@ pub fn supervise_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 struct Order {
     remove: Option<PathBuf>,
+    screen: Option<(OsString, OsString)>,
     program: OsString,
     args: Vec<OsString>,
 }
@@ -67,24 +75,72 @@ struct Order {
 impl Order {
     fn read(args: impl IntoIterator<Item = OsString>) -> Option<Self> {
         let mut args = args.into_iter();
-        let mut remove = None;
+        let (mut remove, mut screen) = (None, None);
         loop {
             match args.next()?.to_str() {
                 Some("--remove") => remove = Some(PathBuf::from(args.next()?)),
+                Some("--screen") => screen = Some((args.next()?, args.next()?)),
                 Some("--") => break,
                 _ => return None,
             }
         }
         let program = args.next()?;
-        Some(Self { remove, program, args: args.collect() })
+        Some(Self { remove, screen, program, args: args.collect() })
+    }
+
+    fn start(&self) -> io::Result<Child> {
+        let mut command = Command::new(&self.program);
+        command.args(&self.args).stdin(Stdio::null()).process_group(0);
+        if let Some((server, size)) = &self.screen {
+            command.env("DISPLAY", start_screen(server, size)?).env_remove("WAYLAND_DISPLAY");
+        }
+        command.spawn()
     }
 }
 
-fn kill_at_end_of_input(group: Pid) {
+/// Starts an X server that finds a free number by itself, and returns the name of its display. It listens in no file
+/// system: a socket or a lock there would outlive its death.
+fn start_screen(server: &OsStr, size: &OsStr) -> io::Result<String> {
+    let mut child = Command::new(server)
+        .args([
+            "-displayfd",
+            "1",
+            "-nolisten",
+            "tcp",
+            "-nolisten",
+            "unix",
+            "-nolock",
+            "-screen",
+            "0",
+        ])
+        .arg(size)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .process_group(0)
+        .spawn()?;
+    let mut number = String::new();
+    if let Some(output) = child.stdout.take() {
+        BufReader::new(output).read_line(&mut number)?;
+    }
+    match number.trim() {
+        "" => Err(io::Error::other("the X server did not start")),
+        number => Ok(format!(":{number}")),
+    }
+}
+
+/// The death of everything below wakes [`wait_for`]; whatever is started after that, [`end_everything`] finds.
+fn kill_at_end_of_input(group: &AtomicI32) {
     let mut sink = [0; 64];
-    let mut input = std::io::stdin();
+    let mut input = io::stdin();
     while matches!(input.read(&mut sink), Ok(read) if read > 0) {}
-    kill_all(Some(group));
+    loop {
+        // Most of them at one stroke, before the slower look at who else there is.
+        if let Some(group) = Pid::from_raw(group.load(Ordering::Relaxed)) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        kill_all();
+        std::thread::sleep(KILL_PAUSE);
+    }
 }
 
 /// Reaps whatever ends until the program itself has.
@@ -99,9 +155,9 @@ fn wait_for(program: Pid) {
 }
 
 /// Kills and reaps until no descendant is left; whoever forks meanwhile is adopted by us and found in the next round.
-fn end_everything(group: Option<Pid>) {
+fn end_everything() {
     for _ in 0..REAP_ROUNDS_MAX {
-        kill_all(group);
+        kill_all();
         loop {
             match wait(WaitOptions::NOHANG) {
                 Ok(Some(_)) => {}
@@ -114,10 +170,7 @@ fn end_everything(group: Option<Pid>) {
     }
 }
 
-fn kill_all(group: Option<Pid>) {
-    if let Some(group) = group {
-        let _ = kill_process_group(group, Signal::KILL);
-    }
+fn kill_all() {
     for pid in descendants(getpid().as_raw_nonzero().get()) {
         if let Some(pid) = Pid::from_raw(pid) {
             let _ = kill_process(pid, Signal::KILL);
@@ -126,7 +179,7 @@ fn kill_all(group: Option<Pid>) {
 }
 
 /// Returns every process below `root`.
-fn descendants(root: i32) -> Vec<i32> {
+pub(crate) fn descendants(root: i32) -> Vec<i32> {
     let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
         let pid = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok());
@@ -159,9 +212,7 @@ fn parent_of(process: &Path) -> Option<i32> {
 fn remove(folder: &Path) {
     for _ in 0..REMOVE_TRIES {
         match std::fs::remove_dir_all(folder) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                std::thread::sleep(REAP_PAUSE)
-            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => std::thread::sleep(REAP_PAUSE),
             _ => return,
         }
     }

@@ -21,6 +21,11 @@ pub(crate) fn safe(marker: &str) -> String {
     marker.chars().take(64).map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
 }
 
+/// Returns what every process that runs for `marker` carries in its command line or its environment.
+pub(crate) fn tag(marker: &str) -> String {
+    format!("gauntlet-run-{}", safe(marker))
+}
+
 /// Makes an empty profile folder that says who owns it.
 pub(crate) fn make_profile(parent: &Path, marker: &str) -> io::Result<PathBuf> {
     let pid = std::process::id();
@@ -76,10 +81,12 @@ fn kill_users_of(folder: &Path) -> u32 {
         let pid =
             entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
         let Some(pid) = pid else { continue };
-        let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        if String::from_utf8_lossy(&command).contains(folder)
-            && kill_process(pid, Signal::KILL).is_ok()
-        {
+        // Chromium's children write over their environment, those of others are not named on their command line.
+        let uses = ["cmdline", "environ"].iter().any(|file| {
+            let text = fs::read(entry.path().join(file)).unwrap_or_default();
+            String::from_utf8_lossy(&text).contains(folder)
+        });
+        if uses && kill_process(pid, Signal::KILL).is_ok() {
             killed += 1;
         }
     }

@@ -11,21 +11,21 @@ use crate::{
     support::{config, marked, run},
 };
 
-fn flow(base: &str, page: &str, steps: &str) -> Flow {
+pub(crate) fn flow(base: &str, page: &str, steps: &str) -> Flow {
     let text = format!(
         r#"{{"title":"t","timeout":4000,"steps":[{{"type":"navigate","url":"{base}/{page}"}}{steps}]}}"#
     );
     gauntlet_recordings::parse(text.as_bytes(), "inline").expect("valid")
 }
 
-const CLICK: &str = r##",{"type":"click","selectors":["#b"],"offsetX":5,"offsetY":5}"##;
-const FOREVER: &str = r#",{"type":"waitForExpression","expression":"false"}"#;
+pub(crate) const CLICK: &str = r##",{"type":"click","selectors":["#b"],"offsetX":5,"offsetY":5}"##;
+pub(crate) const FOREVER: &str = r#",{"type":"waitForExpression","expression":"false"}"#;
 
 /// Tells the site that it runs, and goes on for ever.
 const PINGING: &str = r#",{"type":"waitForExpression","expression":"(fetch('/ping'), false)"}"#;
 
 /// Waits until no process carries the marker; shows who does when time is up.
-async fn nothing_left(marker: &str, limit: Duration) {
+pub(crate) async fn nothing_left(marker: &str, limit: Duration) {
     let end = Instant::now() + limit;
     loop {
         let left = marked(marker);

@@ -1,7 +1,15 @@
 //! Tests with a real browser.
 
+mod browsers;
+mod flows;
+mod grid;
 mod hygiene;
+mod kinds;
+mod mutants;
+mod mutations;
+mod options;
 mod recordings;
+mod reference;
 mod shop;
 mod site;
 mod support;

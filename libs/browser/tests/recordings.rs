@@ -7,12 +7,14 @@ use gauntlet_core::flow::FailureClass;
 
 use crate::{
     site,
-    support::{config, recording, run},
+    support::{config, recording, run, turn},
 };
 
 /// Which step (0-based) of `fail/NAME.json` must fail, and how.
-const FAILURES: &[(&str, usize, FailureClass)] = &[
+pub(crate) const FAILURES: &[(&str, usize, FailureClass)] = &[
     ("asserted", 1, FailureClass::Navigation),
+    ("asserted-dead", 1, FailureClass::Navigation),
+    ("asserted-frame", 1, FailureClass::Navigation),
     ("asserted-hash", 1, FailureClass::Navigation),
     ("change", 1, FailureClass::Timeout),
     ("change-colour", 1, FailureClass::Assertion),
@@ -26,6 +28,7 @@ const FAILURES: &[(&str, usize, FailureClass)] = &[
     ("click-moving", 1, FailureClass::Timeout),
     ("click-offset", 1, FailureClass::Timeout),
     ("click-secondary", 2, FailureClass::Assertion),
+    ("click-svg", 1, FailureClass::Timeout),
     ("close", 1, FailureClass::Navigation),
     ("customStep", 2, FailureClass::Assertion),
     ("doubleClick", 2, FailureClass::Assertion),
@@ -60,11 +63,11 @@ const FAILURES: &[(&str, usize, FailureClass)] = &[
     ("waitForExpression-syntax", 1, FailureClass::Assertion),
 ];
 
-fn folder(name: &str) -> PathBuf {
+pub(crate) fn folder(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/recordings").join(name)
 }
 
-fn names(in_folder: &str) -> Vec<String> {
+pub(crate) fn names(in_folder: &str) -> Vec<String> {
     let files = std::fs::read_dir(folder(in_folder)).expect("recordings").flatten();
     let mut names: Vec<_> = files
         .filter_map(|file| file.path().file_stem().map(|name| name.to_string_lossy().into_owned()))
@@ -75,6 +78,7 @@ fn names(in_folder: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn g2_every_step_and_selector_passes_where_it_should() {
+    let _turn = turn().await;
     let base = site::start().await;
     let mut slot = BrowserSlot::new(config("pass"));
     let mut wrong = Vec::new();
@@ -90,6 +94,7 @@ async fn g2_every_step_and_selector_passes_where_it_should() {
 
 #[tokio::test]
 async fn g4_every_step_and_selector_fails_at_the_right_step_with_the_right_class() {
+    let _turn = turn().await;
     let base = site::start().await;
     let mut slot = BrowserSlot::new(config("fail"));
     let mut wrong = Vec::new();

@@ -30,7 +30,7 @@ async fn g2_every_shop_recording_passes_and_its_mutant_fails() {
         }
         let mut wrong = flow.clone();
         for step in &mut wrong.steps {
-            step.timeout = Some(std::time::Duration::from_millis(500));
+            step.timeout = Some(std::time::Duration::from_millis(500).into());
             if let gauntlet_core::flow::StepKind::WaitForExpression { expression } = &mut step.kind
             {
                 *expression = expression.replacen("=== \"", "=== \"zz", 1);

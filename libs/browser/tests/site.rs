@@ -19,6 +19,7 @@ pub(crate) async fn start() -> String {
                 PINGED.notify_one();
             }),
         )
+        .route("/bytes", get(|| async { vec![b'x'; 100_000] }))
         .route("/hang", get(std::future::pending::<String>))
         .route(
             "/cookie",
@@ -41,6 +42,7 @@ pub(crate) async fn start() -> String {
 async fn page(name: &str) -> Html<&'static str> {
     let pages = BTreeMap::from([
         ("", include_str!("site/index.html")),
+        ("login", "<title>Login</title><input type=password id=password>"),
         ("meta", "<meta name=viewport content='width=device-width'><p>meta"),
         ("form", include_str!("site/form.html")),
         ("list", include_str!("site/list.html")),
@@ -56,6 +58,13 @@ async fn page(name: &str) -> Html<&'static str> {
         (
             "dialog",
             "<p id=out>none</p><button id=b onclick=\"out.textContent = confirm('sure?') ? 'yes' : 'no'\">ask</button>",
+        ),
+        ("kinds", include_str!("site/kinds.html")),
+        ("svg", include_str!("site/svg.html")),
+        ("framed", "<title>Framed</title><iframe src=/inner></iframe>"),
+        (
+            "inner",
+            "<title>Inner</title><a id=go href=/popup>go</a> <a id=stay href='javascript:void(0)'>stay</a> <a id=dead href='http://127.0.0.1:2/'>dead</a>",
         ),
         ("stuck", "<button id=b onclick='for(;;);'>stuck</button>"),
     ]);

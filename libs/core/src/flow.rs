@@ -1,19 +1,53 @@
 //! The one model of a test's steps: every imported format becomes a [`Flow`], and the browser runs nothing else.
 //!
-//! Owns the step kinds, how a step finds its page, frame and element, rebasing onto another environment
-//! ([`Flow::rebase`]), variables ([`Flow::substitute`]) and why a step failed ([`FailureClass`]).
+//! A flow is a flat list of steps; loops and branches are marker steps whose jumps [`Cursor`] follows. Owns the step kinds,
+//! how a step finds its page, frame and element, rebasing onto another environment ([`Flow::rebase`]), variables
+//! ([`Scope`]), what a failed step means ([`AfterFailure`]) and what each browser can do ([`support`]).
 //! It knows no file format (see `gauntlet-recordings`) and no browser (see `gauntlet-browser`).
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
+pub use check::{Check, Comparison, DialogKind, Subject};
 pub use class::{Attribution, FailureClass};
+pub use control::{
+    Control, ControlError, ControlFailure, Cursor, LOOP_EVALUATIONS_DEFAULT, MOVES_MAX, Next,
+};
+pub use keys::special_key;
+pub use kind::StepKind;
+pub use parts::{
+    Button, Click, DialogAction, DialogTime, FrameChoice, Modifier, Operator, OptionBy, Origin,
+    Point, Pointer, PointerAction, Script, ScriptKind, SelectMode, SelectOption, Source, Type,
+    Viewport, WaitForElement,
+};
+pub use quantity::{NotANumber, Quantity};
 pub use rewrite::origin_of;
+pub use scope::{Code, Scope};
+pub use selectors::{Chain, Selector, Selectors};
+pub use support::{Engine, Support, support};
+pub use value::Value;
 
+mod check;
 mod class;
+mod control;
+mod debug;
+mod keys;
+mod kind;
+mod parts;
+mod quantity;
 mod rewrite;
+mod scope;
+mod selectors;
+mod support;
+mod texts;
+mod value;
 
 /// How long a step may take when neither the step nor its flow says so.
 pub const STEP_TIMEOUT_DEFAULT: Duration = Duration::from_millis(5_000);
+/// How long a step waits for the window it opens when it does not say so.
+pub const WINDOW_TIMEOUT_DEFAULT: Duration = Duration::from_millis(2_000);
 
 /// One test: a title and the steps a user would take.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,15 +56,54 @@ pub struct Flow {
     pub title: String,
     /// Timeout of each step that has none of its own; already defaulted to [`STEP_TIMEOUT_DEFAULT`].
     pub timeout: Duration,
+    /// Where relative URLs start, and what an environment's base URL replaces.
+    pub base_url: Option<String>,
+    /// Pause after every step.
+    pub delay: Duration,
+    /// Variables and their values at the start. `null` has no value of its own: the run must give one.
+    pub variables: BTreeMap<String, Value>,
+    /// Names of variables whose values must never be shown.
+    pub secrets: BTreeSet<String>,
     /// The steps, in order.
     pub steps: Vec<Step>,
 }
 
 impl Flow {
+    /// Makes a flow with the default timeout, no pauses and no variables.
+    #[must_use]
+    pub fn new(title: impl Into<String>, steps: Vec<Step>) -> Self {
+        Self {
+            title: title.into(),
+            timeout: STEP_TIMEOUT_DEFAULT,
+            base_url: None,
+            delay: Duration::ZERO,
+            variables: BTreeMap::new(),
+            secrets: BTreeSet::new(),
+            steps,
+        }
+    }
+
     /// Returns how long `step` may take: its own timeout, otherwise the flow's.
     #[must_use]
     pub fn timeout_of(&self, step: &Step) -> Duration {
-        step.timeout.unwrap_or(self.timeout)
+        step.timeout.as_ref().and_then(Quantity::milliseconds).unwrap_or(self.timeout)
+    }
+
+    /// Tells whether the test answers dialogs itself, so that they must stay open until it does.
+    #[must_use]
+    pub fn handles_dialogs(&self) -> bool {
+        self.steps.iter().any(|step| match &step.kind {
+            StepKind::Dialog { .. } => true,
+            StepKind::Check(check) => matches!(check.subject, Subject::Dialog(_)),
+            _ => false,
+        })
+    }
+
+    /// Returns the variables that have no value yet, so that the run must give them one.
+    #[must_use]
+    pub fn missing_variables(&self) -> Vec<&str> {
+        let missing = self.variables.iter().filter(|(_, value)| value.is_null());
+        missing.map(|(name, _)| name.as_str()).collect()
     }
 }
 
@@ -39,24 +112,45 @@ impl Flow {
 pub struct Step {
     /// What to do.
     pub kind: StepKind,
-    /// Timeout of this step only.
-    pub timeout: Option<Duration>,
+    /// Timeout of this step only, in milliseconds.
+    pub timeout: Option<Quantity>,
     /// The page the step acts on.
     pub target: Target,
     /// Child-frame indices from the target's main frame; empty means the main frame itself.
     pub frame: Vec<u16>,
     /// A navigation the step must start.
     pub navigation: Option<AssertedNavigation>,
+    /// Where the step stands in its source, or a remark, e.g. `login › 3 click`.
+    pub label: Option<String>,
+    /// The step's failure fails the test, but the test goes on.
+    pub soft: bool,
+    /// The step's failure is recorded and does not fail the test.
+    pub optional: bool,
+    /// The step's values are secrets: they are never shown.
+    pub sensitive: bool,
+    /// The step opens a window, which is waited for.
+    pub opens_window: Option<OpensWindow>,
 }
 
 impl Step {
-    /// Makes a step on the main page and frame, with the flow's timeout and no asserted navigation.
+    /// Makes a step on the main page and frame, with the flow's timeout and nothing special about it.
     #[must_use]
     pub fn new(kind: StepKind) -> Self {
-        Self { kind, timeout: None, target: Target::Main, frame: Vec::new(), navigation: None }
+        Self {
+            kind,
+            timeout: None,
+            target: Target::Main,
+            frame: Vec::new(),
+            navigation: None,
+            label: None,
+            soft: false,
+            optional: false,
+            sensitive: false,
+            opens_window: None,
+        }
     }
 
-    /// Returns the step's type as recordings spell it, e.g. `waitForElement`.
+    /// Returns the step's type as Gauntlet's flows spell it, e.g. `waitForElement`.
     #[must_use]
     pub fn type_name(&self) -> &'static str {
         self.kind.type_name()
@@ -67,6 +161,30 @@ impl Step {
     pub fn selectors(&self) -> Option<&Selectors> {
         self.kind.selectors()
     }
+
+    /// Returns what the step's failure means for the test.
+    ///
+    /// Only what the page did can be forgiven: when the browser or driver failed, the test cannot go on.
+    #[must_use]
+    pub fn after_failure(&self, class: FailureClass) -> AfterFailure {
+        match class.attribution() {
+            Attribution::Infra => AfterFailure::Stop,
+            Attribution::App | Attribution::Test if self.optional => AfterFailure::Forgive,
+            Attribution::App | Attribution::Test if self.soft => AfterFailure::FailLater,
+            Attribution::App | Attribution::Test => AfterFailure::Stop,
+        }
+    }
+}
+
+/// What a step's failure means for the test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AfterFailure {
+    /// The test ends here and has failed.
+    Stop,
+    /// The test goes on, and has failed.
+    FailLater,
+    /// The test goes on as if nothing had happened; the failure is recorded.
+    Forgive,
 }
 
 /// The page a step acts on.
@@ -77,6 +195,9 @@ pub enum Target {
     Main,
     /// The page (or out-of-process frame) whose URL equals this one; the step waits for it.
     Url(String),
+    /// The page and frame that `selectWindow` and `selectFrame` chose last; at the start the first page's main frame.
+    /// Loading a URL returns to the page's main frame.
+    Current,
 }
 
 /// A navigation that a step must start. `url` and `title` are checked only in strict mode.
@@ -88,291 +209,13 @@ pub struct AssertedNavigation {
     pub title: Option<String>,
 }
 
-/// Alternative ways to find one element, best first. Never empty.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Selectors(pub Vec<Chain>);
-
-/// One alternative: each part is searched inside the element (or its shadow root) that the part before it found. Never empty.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Chain(pub Vec<Selector>);
-
-/// One way to look for an element below a root.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Selector {
-    /// A CSS selector.
-    Css(String),
-    /// An accessible name (exact, spaces collapsed) and/or role.
-    Aria {
-        /// Accessible name; `None` matches any.
-        name: Option<String>,
-        /// ARIA role; `None` matches any.
-        role: Option<String>,
-    },
-    /// The smallest element whose text includes this one.
-    Text(String),
-    /// An XPath expression.
-    XPath(String),
-    /// A CSS selector that looks through every open shadow root.
-    Pierce(String),
-}
-
-impl std::fmt::Display for Selector {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Css(css) => f.write_str(css),
-            Self::Text(text) => write!(f, "text/{text}"),
-            Self::XPath(path) => write!(f, "xpath/{path}"),
-            Self::Pierce(css) => write!(f, "pierce/{css}"),
-            Self::Aria { name, role } => {
-                write!(f, "aria/{}", name.as_deref().unwrap_or(""))?;
-                role.as_ref().map_or(Ok(()), |role| write!(f, "[role=\"{role}\"]"))
-            }
-        }
-    }
-}
-
-impl std::fmt::Display for Chain {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (index, part) in self.0.iter().enumerate() {
-            if index > 0 {
-                f.write_str(" >> ")?;
-            }
-            write!(f, "{part}")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::fmt::Display for Selectors {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (index, chain) in self.0.iter().enumerate() {
-            if index > 0 {
-                f.write_str(" | ")?;
-            }
-            write!(f, "{chain}")?;
-        }
-        Ok(())
-    }
-}
-
-/// What a step does. Values may be added as formats are added.
-#[derive(Clone, PartialEq)]
-pub enum StepKind {
-    /// Loads a URL in the target.
-    Navigate {
-        /// Absolute URL.
-        url: String,
-    },
-    /// Sets the size and kind of the screen.
-    SetViewport(Viewport),
-    /// Presses and releases a pointer button on an element.
-    Click(Click),
-    /// Clicks twice at the same point.
-    DoubleClick(Click),
-    /// Moves the pointer over an element.
-    Hover {
-        /// The element.
-        selectors: Selectors,
-    },
-    /// Fills in a form control.
-    Change {
-        /// The control.
-        selectors: Selectors,
-        /// The text or option value. It may be a secret: never log it.
-        value: String,
-    },
-    /// Presses a key and keeps it down.
-    KeyDown {
-        /// Puppeteer's key name, e.g. `Enter`, `Shift`, `a`.
-        key: String,
-    },
-    /// Releases a key.
-    KeyUp {
-        /// Puppeteer's key name.
-        key: String,
-    },
-    /// Scrolls the window or an element to a position.
-    Scroll {
-        /// The element; `None` is the window.
-        selectors: Option<Selectors>,
-        /// Pixels from the left; `None` is 0.
-        x: Option<f64>,
-        /// Pixels from the top; `None` is 0.
-        y: Option<f64>,
-    },
-    /// Closes the target page.
-    Close,
-    /// Throttles the network; zero in both directions means offline.
-    EmulateNetworkConditions {
-        /// Bytes per second.
-        download: f64,
-        /// Bytes per second.
-        upload: f64,
-        /// Milliseconds.
-        latency_ms: f64,
-    },
-    /// Waits until as many elements exist as asked for.
-    WaitForElement(WaitForElement),
-    /// Waits until a JavaScript expression (or the promise it returns) is truthy.
-    WaitForExpression {
-        /// The expression.
-        expression: String,
-    },
-    /// A step for someone else's plug-in: recorded, and does nothing here, as in the reference runner.
-    Custom {
-        /// Its name.
-        name: String,
-    },
-}
-
-impl std::fmt::Debug for StepKind {
-    /// Names the step without its values: `Change` may hold a secret.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.type_name())?;
-        self.selectors().map_or(Ok(()), |selectors| write!(f, "({selectors})"))
-    }
-}
-
-impl StepKind {
-    /// Returns the type as recordings spell it.
-    #[must_use]
-    pub fn type_name(&self) -> &'static str {
-        match self {
-            Self::Navigate { .. } => "navigate",
-            Self::SetViewport(_) => "setViewport",
-            Self::Click(_) => "click",
-            Self::DoubleClick(_) => "doubleClick",
-            Self::Hover { .. } => "hover",
-            Self::Change { .. } => "change",
-            Self::KeyDown { .. } => "keyDown",
-            Self::KeyUp { .. } => "keyUp",
-            Self::Scroll { .. } => "scroll",
-            Self::Close => "close",
-            Self::EmulateNetworkConditions { .. } => "emulateNetworkConditions",
-            Self::WaitForElement(_) => "waitForElement",
-            Self::WaitForExpression { .. } => "waitForExpression",
-            Self::Custom { .. } => "customStep",
-        }
-    }
-
-    /// Returns the selector alternatives, if the step looks for an element.
-    #[must_use]
-    pub fn selectors(&self) -> Option<&Selectors> {
-        match self {
-            Self::Click(click) | Self::DoubleClick(click) => Some(&click.selectors),
-            Self::Hover { selectors } | Self::Change { selectors, .. } => Some(selectors),
-            Self::Scroll { selectors, .. } => selectors.as_ref(),
-            Self::WaitForElement(wait) => Some(&wait.selectors),
-            Self::Navigate { .. }
-            | Self::SetViewport(_)
-            | Self::KeyDown { .. }
-            | Self::KeyUp { .. }
-            | Self::Close
-            | Self::EmulateNetworkConditions { .. }
-            | Self::WaitForExpression { .. }
-            | Self::Custom { .. } => None,
-        }
-    }
-}
-
-/// The screen a page believes it is on.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Viewport {
-    /// CSS pixels.
-    pub width: u32,
-    /// CSS pixels.
-    pub height: u32,
-    /// Device pixels per CSS pixel.
-    pub device_scale_factor: f64,
-    /// Whether the `viewport` meta tag counts and scrollbars overlay.
-    pub is_mobile: bool,
-    /// Whether touch events exist.
-    pub has_touch: bool,
-    /// Whether the screen lies on its side.
-    pub is_landscape: bool,
-}
-
-/// Where and how to click.
+/// A window that a step opens. None in time is the step's failure.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Click {
-    /// The element.
-    pub selectors: Selectors,
-    /// CSS pixels from the element's left edge.
-    pub offset_x: f64,
-    /// CSS pixels from the element's top edge.
-    pub offset_y: f64,
-    /// Which button.
-    pub button: Button,
-    /// Time between press and release; `None` is the runner's default.
-    pub duration: Option<Duration>,
-}
-
-/// A pointer button.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Button {
-    /// Usually the left one.
-    #[default]
-    Primary,
-    /// Usually the middle one.
-    Auxiliary,
-    /// Usually the right one.
-    Secondary,
-    /// Browser back.
-    Back,
-    /// Browser forward.
-    Forward,
-}
-
-/// How many elements must exist, and what every one of them must look like.
-#[derive(Debug, Clone, PartialEq)]
-pub struct WaitForElement {
-    /// The elements; the first alternative that finds any is counted.
-    pub selectors: Selectors,
-    /// How to compare the number found with `count`.
-    pub operator: Operator,
-    /// The number asked for.
-    pub count: u32,
-    /// What was said about visibility, if anything. `Some(false)` inverts the whole condition (as the reference runner
-    /// does); `Some(true)`, said explicitly, also counts visible elements only.
-    pub visible: Option<bool>,
-    /// Attributes (name, exact value) that every counted element must have.
-    pub attributes: Vec<(String, String)>,
-    /// A JSON object, as text, that every counted element's properties must match deeply.
-    pub properties: Option<String>,
-}
-
-/// A comparison of counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Operator {
-    /// At least.
-    #[default]
-    AtLeast,
-    /// Exactly.
-    Exactly,
-    /// At most.
-    AtMost,
-}
-
-impl Operator {
-    /// Returns the operator as recordings spell it.
-    #[must_use]
-    pub fn symbol(self) -> &'static str {
-        match self {
-            Self::AtLeast => ">=",
-            Self::Exactly => "==",
-            Self::AtMost => "<=",
-        }
-    }
-
-    /// Tells whether `found` satisfies the comparison with `wanted`.
-    #[must_use]
-    pub fn holds(self, found: u32, wanted: u32) -> bool {
-        match self {
-            Self::AtLeast => found >= wanted,
-            Self::Exactly => found == wanted,
-            Self::AtMost => found <= wanted,
-        }
-    }
+pub struct OpensWindow {
+    /// The variable that gets the window's handle, if any.
+    pub variable: Option<String>,
+    /// How long to wait for the window.
+    pub timeout: Duration,
 }
 
 #[cfg(test)]

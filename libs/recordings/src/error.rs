@@ -14,11 +14,15 @@ pub struct ImportErrors {
     pub problems: Vec<Problem>,
     /// How many more there were.
     pub omitted: usize,
+    /// The test that is being read; every problem found meanwhile is its problem.
+    pub(crate) test: Option<String>,
 }
 
 /// One problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
+    /// The test within the file, if the file can hold several.
+    pub test: Option<String>,
     /// 1-based index of the step, unless the problem is about the file as a whole.
     pub step_number: Option<usize>,
     /// The step's type, if it has one. Cut when long.
@@ -31,14 +35,15 @@ pub struct Problem {
 
 impl ImportErrors {
     pub(crate) fn new(file: &str) -> Self {
-        Self { file: file.to_owned(), problems: Vec::new(), omitted: 0 }
+        Self { file: file.to_owned(), problems: Vec::new(), omitted: 0, test: None }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.problems.is_empty()
     }
 
-    pub(crate) fn push(&mut self, problem: Problem) {
+    pub(crate) fn push(&mut self, mut problem: Problem) {
+        problem.test = problem.test.or_else(|| self.test.clone());
         if self.problems.len() < PROBLEMS_MAX {
             self.problems.push(problem);
         } else {
@@ -46,8 +51,27 @@ impl ImportErrors {
         }
     }
 
+    /// Adds the problems of a part of the file that was read on its own.
+    pub(crate) fn take_over(&mut self, part: &Self) {
+        part.problems.iter().for_each(|problem| self.push(problem.clone()));
+        self.omitted += part.omitted;
+    }
+
     pub(crate) fn file_problem(&mut self, message: String) {
-        self.push(Problem { step_number: None, step_type: None, field: String::new(), message });
+        self.push(Problem::of_field("", message));
+    }
+}
+
+impl Problem {
+    /// Makes a problem of a field of the file, outside of any step.
+    pub(crate) fn of_field(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            test: None,
+            step_number: None,
+            step_type: None,
+            field: field.into(),
+            message: message.into(),
+        }
     }
 }
 
@@ -68,6 +92,9 @@ impl fmt::Display for ImportErrors {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(test) = &self.test {
+            write!(f, "test {test:?}: ")?;
+        }
         if let Some(number) = self.step_number {
             write!(f, "step {number}")?;
             if let Some(kind) = &self.step_type {

@@ -25,7 +25,8 @@ impl Fields<'_> {
             None => (None, None),
         };
         let field = format!("{}{join}{field}", self.path);
-        self.errors.push(Problem { step_number, step_type, field, message: message.into() });
+        let message = message.into();
+        self.errors.push(Problem { test: None, step_number, step_type, field, message });
     }
 
     /// Returns the field if it is there and not null.

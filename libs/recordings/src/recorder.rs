@@ -8,7 +8,10 @@ use serde_json::Value;
 use crate::{
     error::ImportErrors,
     fields::{Fields, type_of},
+    secret::looks_secret,
 };
+
+pub(crate) use selectors::selector;
 
 mod selectors;
 mod steps;
@@ -34,7 +37,7 @@ pub(crate) fn flow(json: &Value, errors: &mut ImportErrors) -> Option<Flow> {
     }
     let steps: Vec<_> =
         steps.iter().enumerate().filter_map(|(index, json)| step(index, json, errors)).collect();
-    Some(Flow { title: title?, timeout, steps })
+    Some(Flow { timeout, ..Flow::new(title?, steps) })
 }
 
 fn timeout(fields: &mut Fields<'_>) -> Option<Duration> {
@@ -66,7 +69,9 @@ fn step(index: usize, json: &Value, errors: &mut ImportErrors) -> Option<Step> {
     let frame = if steps::has_frame(&kind) { frame(&mut fields) } else { Vec::new() };
     let navigation = navigation(&mut fields);
     let kind = steps::kind(&kind, &mut fields)?;
-    Some(Step { kind, timeout, target, frame, navigation })
+    let timeout = timeout.map(Into::into);
+    let sensitive = kind.selectors().is_some_and(looks_secret);
+    Some(Step { timeout, target, frame, navigation, sensitive, ..Step::new(kind) })
 }
 
 fn frame(fields: &mut Fields<'_>) -> Vec<u16> {

@@ -51,7 +51,7 @@ fn g2_every_selector_kind_is_read() {
         ["aria/Hello [x] World", "aria/[role='generic']"], "css/#a"]}))
     .expect("valid");
     let all = flow.steps[0].selectors().expect("has selectors");
-    let firsts: Vec<_> = all.0.iter().map(|chain| chain.0[0].clone()).collect();
+    let firsts: Vec<_> = all.0.iter().map(|chain| chain.parts[0].clone()).collect();
     let aria = |name: &str, role: Option<&str>| Selector::Aria {
         name: Some(name.into()),
         role: role.map(Into::into),
@@ -62,7 +62,7 @@ fn g2_every_selector_kind_is_read() {
     assert_eq!(firsts[3], Selector::XPath("//*[@id=\"x\"]".into()));
     assert_eq!(firsts[4], Selector::Pierce(".c".into()));
     assert_eq!(firsts[5], aria("Hello [x] World", None));
-    assert_eq!(all.0[5].0[1], Selector::Aria { name: None, role: Some("generic".into()) });
+    assert_eq!(all.0[5].parts[1], Selector::Aria { name: None, role: Some("generic".into()) });
     assert_eq!(firsts[6], Selector::Css("#a".into()));
 }
 
@@ -166,6 +166,14 @@ fn errors_are_bounded_and_never_quote_a_value() {
     let errors = parse(file.to_string().as_bytes(), "f").expect_err("refused");
     assert_eq!((errors.problems.len(), errors.omitted), (PROBLEMS_MAX, 30));
     assert!(!errors.to_string().contains("hunter2"));
+}
+
+#[test]
+fn two_tests_of_a_file_cannot_have_the_same_title() {
+    let one = "gauntlet: 1\ntitle: a\nsteps: [close]\n";
+    let text = import(format!("{one}---\n{one}").as_bytes(), "f").expect_err("refused").to_string();
+    assert!(text.contains("f: test \"a\": title: another test of the file"), "{text}");
+    assert!(parse(format!("{one}---\n{}", one.replace(": a", ": b")).as_bytes(), "f").is_err());
 }
 
 proptest! {

@@ -207,7 +207,12 @@ impl App {
 async fn sweep(executor: &Arc<Executor>) {
     let runner = Arc::clone(&executor.runner);
     match tokio::task::spawn_blocking(move || runner.sweep()).await {
-        Ok(killed) => executor.orphans_killed_total.store(killed, Ordering::Relaxed),
+        Ok(killed) => {
+            executor.orphans_killed_total.store(killed, Ordering::Relaxed);
+            let meter = opentelemetry::global::meter("gauntlet");
+            let counter = meter.u64_counter("gauntlet.executor.orphans_killed").build();
+            counter.add(killed.into(), &[]);
+        }
         Err(error) => tracing::error!(%error, "sweep of stale browsers panicked"),
     }
 }

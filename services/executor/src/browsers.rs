@@ -13,28 +13,41 @@ use gauntlet_browser::{
 };
 use gauntlet_core::flow::Flow;
 use gauntlet_proto::v1;
+use std::{num::NonZero, sync::Arc};
+use tokio::sync::Semaphore;
 
-/// Starts Chromium by its driver.
+/// Starts browsers of this machine by their drivers, or takes sessions of a grid.
 #[derive(Debug, Clone)]
 pub struct RealBrowsers {
     paths: BrowserPaths,
+    sessions_starting: Arc<Semaphore>,
 }
 
 impl RealBrowsers {
     /// Returns a runner of the browsers found at `paths`.
     #[must_use]
     pub fn new(paths: BrowserPaths) -> Self {
-        Self { paths }
+        // Measured: starting a browser is bound by the processor, so that more at once only makes each of them later.
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        Self { paths, sessions_starting: Arc::new(Semaphore::new(cores)) }
     }
 
     fn config(&self, kind: BrowserKind, marker: String) -> BrowserConfig {
         let mut config = BrowserConfig::new(self.paths.supervisor.clone(), marker);
         config.kind = kind;
-        config.driver_program.clone_from(&self.paths.chromedriver);
-        config.browser_program = match kind {
-            BrowserKind::HeadlessShell => self.paths.headless_shell.clone(),
-            BrowserKind::Chromium | BrowserKind::ChromiumHeaded => self.paths.chromium.clone(),
+        let (browser, driver) = match kind {
+            BrowserKind::HeadlessShell => (&self.paths.headless_shell, &self.paths.chromedriver),
+            BrowserKind::Chromium | BrowserKind::ChromiumHeaded => {
+                (&self.paths.chromium, &self.paths.chromedriver)
+            }
+            BrowserKind::Firefox | BrowserKind::FirefoxHeaded => {
+                (&self.paths.firefox, &self.paths.geckodriver)
+            }
+            BrowserKind::WebKit => (&self.paths.webkit, &self.paths.webkitdriver),
         };
+        config.browser_program.clone_from(browser);
+        config.driver_program.clone_from(driver);
+        config.grid.clone_from(&self.paths.grid);
         if let Some(folder) = &self.paths.folder {
             config.temp_dir.clone_from(folder);
         }
@@ -45,36 +58,35 @@ impl RealBrowsers {
         Programs::find(&self.config(kind, String::new())).is_ok()
     }
 
-    /// Full Chromium stands in where there is no headless shell.
-    fn kind_of(&self, spec: BrowserSpec) -> Result<BrowserKind, LaunchError> {
+    /// Full Chromium stands in where there is no headless shell. A grid chooses by itself which Chromium it starts.
+    fn kind_of(&self, spec: BrowserSpec) -> BrowserKind {
         match (spec.browser, spec.headed) {
-            (
-                v1::Browser::Chromium | v1::Browser::ChromiumFull | v1::Browser::Unspecified,
-                true,
-            ) => Ok(BrowserKind::ChromiumHeaded),
-            (v1::Browser::ChromiumFull, false) => Ok(BrowserKind::Chromium),
+            (v1::Browser::Firefox, true) => BrowserKind::FirefoxHeaded,
+            (v1::Browser::Firefox, false) => BrowserKind::Firefox,
+            (v1::Browser::Webkit, _) => BrowserKind::WebKit,
+            (_, true) => BrowserKind::ChromiumHeaded,
+            (v1::Browser::ChromiumFull, false) => BrowserKind::Chromium,
             (v1::Browser::Chromium | v1::Browser::Unspecified, false) => {
                 let full = !self.has(BrowserKind::HeadlessShell) && self.has(BrowserKind::Chromium);
-                Ok(if full { BrowserKind::Chromium } else { BrowserKind::HeadlessShell })
+                if full { BrowserKind::Chromium } else { BrowserKind::HeadlessShell }
             }
-            (v1::Browser::Firefox | v1::Browser::Webkit, _) => Err(LaunchError::Session {
-                detail: format!("this executor does not drive {}", spec.browser.as_str_name()),
-            }),
         }
     }
 }
 
 impl TestRunner for RealBrowsers {
     fn browsers(&self) -> Vec<v1::Browser> {
+        if self.paths.grid.is_some() {
+            return self.paths.grid_browsers.clone();
+        }
         let (shell, full) = (self.has(BrowserKind::HeadlessShell), self.has(BrowserKind::Chromium));
-        let mut found = Vec::new();
-        if shell || full {
-            found.push(v1::Browser::Chromium);
-        }
-        if full {
-            found.push(v1::Browser::ChromiumFull);
-        }
-        found
+        let found = [
+            (v1::Browser::Chromium, shell || full),
+            (v1::Browser::ChromiumFull, full),
+            (v1::Browser::Firefox, self.has(BrowserKind::Firefox)),
+            (v1::Browser::Webkit, self.has(BrowserKind::WebKit)),
+        ];
+        found.into_iter().filter_map(|(browser, has)| has.then_some(browser)).collect()
     }
 
     fn launch(
@@ -82,7 +94,12 @@ impl TestRunner for RealBrowsers {
         spec: BrowserSpec,
     ) -> BoxFuture<'_, Result<Box<dyn LiveBrowser>, LaunchError>> {
         Box::pin(async move {
-            let config = self.config(self.kind_of(spec)?, spec.run_id.to_string());
+            let config = self.config(self.kind_of(spec), spec.run_id.to_string());
+            // A grid's processor is not ours, and it says itself how much it can take.
+            let _permit = match &config.grid {
+                Some(_) => None,
+                None => self.sessions_starting.acquire().await.ok(),
+            };
             let browser = Browser::launch(&config).await?;
             tracing::debug!(run.id = %spec.run_id, browser.version = browser.version(), "browser is up");
             Ok(Box::new(browser) as Box<dyn LiveBrowser>)

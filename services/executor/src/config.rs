@@ -4,10 +4,15 @@
 
 use crate::fault::{Fault, FaultPoint};
 use clap::Args as ClapArgs;
+use gauntlet_browser::Grid;
 use gauntlet_bus::{RedisArgs, RedisConfig};
 use gauntlet_core::limits::EXECUTOR_SLOTS_MAX;
+use gauntlet_proto::v1;
 use gauntlet_rpc::ServerArgs;
-use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
+use grid::GridArgs;
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+mod grid;
 
 /// Longest name of an executor, in characters.
 const NAME_LENGTH_MAX: usize = 128;
@@ -39,9 +44,24 @@ pub struct Args {
     /// The headless shell, instead of looking for it.
     #[arg(long, env = "GAUNTLET_EXECUTOR_HEADLESS_SHELL")]
     pub headless_shell: Option<PathBuf>,
-    /// The driver, instead of looking for it.
+    /// Chromium's driver, instead of looking for it.
     #[arg(long, env = "GAUNTLET_EXECUTOR_CHROMEDRIVER")]
     pub chromedriver: Option<PathBuf>,
+    /// Firefox, instead of looking for it.
+    #[arg(long, env = "GAUNTLET_EXECUTOR_FIREFOX")]
+    pub firefox: Option<PathBuf>,
+    /// Firefox's driver, instead of looking for it.
+    #[arg(long, env = "GAUNTLET_EXECUTOR_GECKODRIVER")]
+    pub geckodriver: Option<PathBuf>,
+    /// WebKit's small browser, instead of looking for it.
+    #[arg(long, env = "GAUNTLET_EXECUTOR_WEBKIT")]
+    pub webkit: Option<PathBuf>,
+    /// WebKit's driver, instead of looking for it.
+    #[arg(long, env = "GAUNTLET_EXECUTOR_WEBKITDRIVER")]
+    pub webkitdriver: Option<PathBuf>,
+    /// A remote endpoint of browsers (Selenium Grid, Moon).
+    #[command(flatten)]
+    pub grid: GridArgs,
     /// Command that supervises a browser, one word each time it is given; this program's `supervise` when not set.
     #[arg(
         long,
@@ -101,8 +121,20 @@ pub struct BrowserPaths {
     pub chromium: Option<PathBuf>,
     /// The headless shell, instead of looking for it.
     pub headless_shell: Option<PathBuf>,
-    /// The driver, instead of looking for it.
+    /// Chromium's driver, instead of looking for it.
     pub chromedriver: Option<PathBuf>,
+    /// Firefox, instead of looking for it.
+    pub firefox: Option<PathBuf>,
+    /// Firefox's driver, instead of looking for it.
+    pub geckodriver: Option<PathBuf>,
+    /// `WebKit`'s small browser, instead of looking for it.
+    pub webkit: Option<PathBuf>,
+    /// `WebKit`'s driver, instead of looking for it.
+    pub webkitdriver: Option<PathBuf>,
+    /// Where sessions come from instead of from browsers of this machine.
+    pub grid: Option<Arc<Grid>>,
+    /// Browsers that the grid has.
+    pub grid_browsers: Vec<v1::Browser>,
     /// Command that supervises a browser.
     pub supervisor: Vec<OsString>,
 }
@@ -141,6 +173,10 @@ impl Args {
             problems.push(gauntlet_runtime::error_chain(&error));
             RedisConfig::off()
         });
+        let grid = self.grid.grid(self.slots).unwrap_or_else(|mut wrong| {
+            problems.append(&mut wrong);
+            None
+        });
         let fault =
             self.fault_point.zip(self.fault_file).map(|(point, file)| Fault::at(point, file));
         let config = Config {
@@ -155,6 +191,12 @@ impl Args {
                 chromium: self.chromium,
                 headless_shell: self.headless_shell,
                 chromedriver: self.chromedriver,
+                firefox: self.firefox,
+                geckodriver: self.geckodriver,
+                webkit: self.webkit,
+                webkitdriver: self.webkitdriver,
+                grid,
+                grid_browsers: self.grid.browsers.iter().map(|browser| (*browser).into()).collect(),
                 supervisor,
             },
             recording_cache_bytes_max: self.recording_cache_mib as usize * 1024 * 1024,

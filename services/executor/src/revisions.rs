@@ -130,11 +130,7 @@ mod tests {
 
     #[test]
     fn the_cache_stays_within_its_bytes() {
-        let flow = Arc::new(Flow {
-            title: String::new(),
-            timeout: gauntlet_core::flow::STEP_TIMEOUT_DEFAULT,
-            steps: Vec::new(),
-        });
+        let flow = Arc::new(Flow::new("", Vec::new()));
         let cache = Revisions::new(100);
         cache.keep("a", &flow, 60);
         cache.keep("b", &flow, 60);

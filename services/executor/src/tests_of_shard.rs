@@ -350,6 +350,7 @@ impl TestsOfShard<'_> {
                 overrun(options.timeout, TestResult::Errored(gauntlet_browser::StepFailure {
                     step_index: 0,
                     step_type: "",
+                    label: None,
                     selector: None,
                     expected: None,
                     found: None,

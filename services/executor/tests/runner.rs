@@ -155,6 +155,7 @@ fn failure(class: FailureClass) -> StepFailure {
     StepFailure {
         step_index: 0,
         step_type: "navigate",
+        label: None,
         selector: None,
         expected: None,
         found: None,

@@ -1,10 +1,10 @@
 //! What the pages of a browser have done: which exist, how far each navigation got, which dialogs opened.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use serde_json::{Value, json};
 
-use crate::DialogPolicy;
+use crate::{DialogPolicy, Logs};
 
 /// One page or frame.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +19,7 @@ pub(crate) struct Context {
     loaded: u64,
     within: u64,
     ended: u64,
+    failed: u64,
 }
 
 /// Everything seen so far; times are numbers of events.
@@ -28,8 +29,24 @@ pub(crate) struct Events {
     contexts: HashMap<String, Context>,
     pub(crate) dialogs: DialogPolicy,
     pub(crate) dialog_count: u32,
+    /// Console and network, while they are subscribed to.
+    pub(crate) logs: Logs,
     /// Text of the first dialog that the policy forbids.
     pub(crate) forbidden: Option<String>,
+    /// Whether dialogs stay open until a step answers them, instead of being answered by policy.
+    pub(crate) hold: bool,
+    /// Whether one is open that waits for such a step.
+    pub(crate) held: bool,
+    /// What a step has said beforehand about the dialogs to come.
+    pub(crate) planned: VecDeque<Answer>,
+}
+
+/// What becomes of a dialog.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Accepted; a prompt with this text, or else with its own.
+    Accept(Option<String>),
+    Dismiss,
 }
 
 impl Events {
@@ -37,7 +54,10 @@ impl Events {
     pub(crate) fn start_test(&mut self, dialogs: DialogPolicy) {
         self.dialogs = dialogs;
         self.dialog_count = 0;
+        self.logs = Logs::default();
         self.forbidden = None;
+        (self.hold, self.held) = (false, false);
+        self.planned.clear();
     }
 
     /// Returns the present, to ask later what came after it.
@@ -50,11 +70,12 @@ impl Events {
     }
 
     /// Returns the page with exactly this URL, or else a frame with it.
-    pub(crate) fn find_url(&self, user_context: &str, url: &str) -> Option<String> {
+    pub(crate) fn find_url(&self, user_context: Option<&str>, url: &str) -> Option<String> {
         let mut hits: Vec<_> = self
             .contexts
             .iter()
-            .filter(|(_, context)| context.user_context == user_context && context.url == url)
+            .filter(|(_, context)| user_context.is_none_or(|ours| context.user_context == ours))
+            .filter(|(_, context)| context.url == url)
             .collect();
         hits.sort_by_key(|(_, context)| (context.parent.is_some(), context.created));
         hits.first().map(|(id, _)| (*id).clone())
@@ -96,7 +117,18 @@ impl Events {
             let counts = id == page || (frames && self.path_of(id).0 == page);
             counts
                 && (context.within > mark
-                    || (context.started > mark && context.loaded > context.started))
+                    || (context.started > mark
+                        && context.loaded > context.started
+                        && context.failed < context.started))
+        })
+    }
+
+    /// Tells whether the last navigation after `mark` in this page, or with `frames` in one of its frames, ended on an error
+    /// page. An error page also loads.
+    pub(crate) fn failed_since(&self, page: &str, mark: u64, frames: bool) -> bool {
+        self.contexts.iter().any(|(id, context)| {
+            let counts = id == page || (frames && self.path_of(id).0 == page);
+            counts && context.failed > mark && context.failed > context.started
         })
     }
 
@@ -112,6 +144,16 @@ impl Events {
             .is_some_and(|context| context.started > context.ready.max(context.ended))
     }
 
+    /// Returns a page of the user context that was opened after `mark`, the first if there are more.
+    pub(crate) fn opened_since(&self, user_context: Option<&str>, mark: u64) -> Option<String> {
+        self.contexts
+            .iter()
+            .filter(|(_, page)| page.parent.is_none() && page.created > mark)
+            .filter(|(_, page)| user_context.is_none_or(|ours| page.user_context == ours))
+            .min_by_key(|(_, page)| page.created)
+            .map(|(id, _)| id.clone())
+    }
+
     /// Returns the page that was created last.
     pub(crate) fn newest_page(&self) -> Option<String> {
         let pages = self.contexts.iter().filter(|(_, context)| context.parent.is_none());
@@ -124,13 +166,18 @@ impl Events {
         let now = self.now;
         let id = params["context"].as_str().unwrap_or_default().to_owned();
         let url = params["url"].as_str().map(str::to_owned);
-        match method.strip_prefix("browsingContext.").unwrap_or_default() {
+        let Some(event) = method.strip_prefix("browsingContext.") else {
+            self.logs.take(method, params);
+            return None;
+        };
+        match event {
             "contextCreated" => self.create(id, params),
             "contextDestroyed" => {
                 self.contexts.remove(&id);
                 self.contexts.retain(|_, context| context.parent.as_deref() != Some(id.as_str()));
             }
-            "userPromptOpened" => return Some(self.dialog(&id, params)),
+            "userPromptOpened" => return self.dialog(&id, params),
+            "userPromptClosed" => self.held = false,
             event => {
                 let context = self.contexts.get_mut(&id)?;
                 match event {
@@ -142,9 +189,8 @@ impl Events {
                         context.within = now;
                         context.url = url?;
                     }
-                    "navigationFailed" | "navigationAborted" | "downloadWillBegin" => {
-                        context.ended = now
-                    }
+                    "navigationFailed" => (context.ended, context.failed) = (now, now),
+                    "navigationAborted" | "downloadWillBegin" => context.ended = now,
                     _ => {}
                 }
             }
@@ -167,21 +213,37 @@ impl Events {
         );
     }
 
-    fn dialog(&mut self, id: &str, params: &Value) -> Value {
+    /// Returns the answer to a dialog; `None` if it stays open.
+    fn dialog(&mut self, id: &str, params: &Value) -> Option<Value> {
         self.dialog_count += 1;
         let leaving = params["type"] == "beforeunload";
-        if self.dialogs == DialogPolicy::Fail && !leaving {
-            let (kind, message) = (
-                params["type"].as_str().unwrap_or("dialog"),
-                params["message"].as_str().unwrap_or(""),
-            );
-            self.forbidden.get_or_insert_with(|| crate::error::cut(&format!("{kind}: {message}")));
-        }
-        let accept = leaving || self.dialogs == DialogPolicy::Accept;
+        let planned = if leaving { None } else { self.planned.pop_front() };
+        let text = params["defaultValue"].as_str();
+        let (accept, text) = match planned {
+            Some(Answer::Accept(answer)) => (true, answer.or_else(|| text.map(str::to_owned))),
+            Some(Answer::Dismiss) => (false, None),
+            None if self.hold && !leaving => {
+                self.held = true;
+                return None;
+            }
+            None => {
+                if self.dialogs == DialogPolicy::Fail && !leaving {
+                    self.forbid(params);
+                }
+                let accept = leaving || self.dialogs == DialogPolicy::Accept;
+                (accept, text.filter(|_| accept).map(str::to_owned))
+            }
+        };
         let mut answer = json!({ "context": id, "accept": accept });
-        if let (true, Some(text)) = (accept, params["defaultValue"].as_str()) {
+        if let Some(text) = text {
             answer["userText"] = json!(text);
         }
-        answer
+        Some(answer)
+    }
+
+    fn forbid(&mut self, params: &Value) {
+        let (kind, message) =
+            (params["type"].as_str().unwrap_or("dialog"), params["message"].as_str().unwrap_or(""));
+        self.forbidden.get_or_insert_with(|| crate::error::cut(&format!("{kind}: {message}")));
     }
 }

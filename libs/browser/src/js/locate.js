@@ -48,11 +48,15 @@ const byXPath = (root, path) => {
   for (let i = 0; i < hits.snapshotLength; i++) if (hits.snapshotItem(i).nodeType === Node.ELEMENT_NODE) all.push(hits.snapshotItem(i));
   return all;
 };
-const part = (root, { kind, value }) => {
+const words = (text) => text.replace(/\s+/g, ' ').trim().toLowerCase();
+const part = (root, { kind, value, text }) => {
   if (kind === 'css') return [...root.querySelectorAll(value)];
   if (kind === 'pierce') return [...deep(root)].filter((el) => el.matches(value));
   if (kind === 'xpath') return byXPath(root, value);
   if (kind === 'text') return byText(root, value);
+  if (kind === 'link') return [...root.querySelectorAll('a')].filter((el) => said(el) === value.trim());
+  if (kind === 'partial') return [...root.querySelectorAll('a')].filter((el) => said(el).includes(value));
+  if (kind === 'has') return [...root.querySelectorAll(value)].filter((el) => words(el.textContent).includes(words(text)));
   throw new Error('unknown selector kind ' + kind);
 };
 const inside = (el) => el.shadowRoot || el;
@@ -64,5 +68,9 @@ const chain = (roots, parts) => {
   });
   return found;
 };
-const hits = (alternative) => (alternative.elements ? alternative.elements.filter((el) => el.isConnected) : chain([document], alternative.parts));
+const hits = ({ elements, parts, unique }) => {
+  const found = elements ? elements.filter((el) => el.isConnected) : chain([document], parts);
+  if (unique && found.length > 1) throw new Error(`finds ${found.length} elements instead of one`);
+  return found;
+};
 const name = (el) => (el ? el.nodeName.toLowerCase() + (el.id ? '#' + el.id : '') : 'nothing');

@@ -1,12 +1,13 @@
-return (async (...all) => { const arguments_ = all;
-const [alternatives, want, offset] = arguments_;
-// Whether a frame was drawn. Between two frames nothing moves, so on a busy machine a timer alone would find everything at rest;
-// only a hidden page, which draws none, goes by time.
+return (async (alternatives, want, offset, given, budget) => {
+// The time of the next frame that is drawn. Between two frames nothing moves, so on a busy machine a timer alone would find
+// everything at rest; only a hidden page, which draws none, goes by time.
 const frame = () => new Promise((done) => {
-  if (document.hidden) { setTimeout(() => done(true), 50); return; }
-  requestAnimationFrame(() => done(true));
-  setTimeout(() => done(false), 1000);
+  if (document.hidden) { setTimeout(() => done(performance.now()), 50); return; }
+  requestAnimationFrame(done);
+  setTimeout(() => done(null), 1000);
 });
+// A busy browser draws frames in a hurry that show the same moment: only frames this far apart show whether something moves.
+const apart = 10;
 const rect = (el) => [...el.getClientRects()].find((box) => box.width >= 1 && box.height >= 1) || el.getBoundingClientRect();
 const same = (a, b) => a.x === b.x && a.y === b.y && a.width === b.width && a.height === b.height;
 const deepest = (doc, x, y) => {
@@ -28,7 +29,9 @@ const holds = (el, node) => {
 };
 const covered = (el, x, y) => {
   const hit = deepest(document, x, y);
-  if (!hit || !holds(el, hit)) return `covered by ${name(hit)}`;
+  // A shape does not fill its box: where there is none of it, its own drawing is hit, and nothing lies above.
+  const beside = hit instanceof SVGSVGElement && hit === el.ownerSVGElement;
+  if (!hit || !(beside || holds(el, hit))) return `covered by ${name(hit)}`;
   try {
     for (let win = window; win !== win.parent && win.frameElement; win = win.parent) {
       const host = win.frameElement;
@@ -43,13 +46,16 @@ const covered = (el, x, y) => {
 };
 const point = (el) => {
   const box = rect(el);
-  if (!offset) return { x: box.x + box.width / 2, y: box.y + box.height / 2 };
+  const middle = { x: box.x + box.width / 2, y: box.y + box.height / 2, inside: true };
+  if (!offset) return middle;
+  const { from, x, y } = offset;
+  if (from === 'centre') return { x: middle.x + x, y: middle.y + y, inside: Math.abs(x) * 2 <= box.width && Math.abs(y) * 2 <= box.height };
   const out = (at, size) => at < -2 || at > size + 2;
-  if (out(offset[0], box.width) || out(offset[1], box.height)) {
-    return { why: `the offset (${offset}) lies outside the element (${Math.round(box.width)} x ${Math.round(box.height)})` };
+  if (out(x, box.width) || out(y, box.height)) {
+    return { why: `the offset (${x},${y}) lies outside the element (${Math.round(box.width)} x ${Math.round(box.height)})` };
   }
   const clamp = (at, size) => Math.max(0, Math.min(at, size - 1));
-  return { x: box.x + clamp(offset[0], box.width), y: box.y + clamp(offset[1], box.height) };
+  return { x: box.x + clamp(x, box.width), y: box.y + clamp(y, box.height), inside: true };
 };
 // The driver measures offsets from the middle of the visible part of the first box, and finds the frame's place itself.
 const centre = (el) => {
@@ -58,40 +64,61 @@ const centre = (el) => {
   return { x: middle(box.left, box.right, innerWidth), y: middle(box.top, box.bottom, innerHeight) };
 };
 const check = async (el) => {
+  // A page may hide the control that takes files, and show something prettier.
+  if (want === 'present' || (want === 'fill' && el instanceof HTMLInputElement && el.type === 'file')) return { x: 0, y: 0 };
   if (!visible(el)) return { why: 'not visible' };
   if ((want === 'click' || want === 'fill') && el.matches(':disabled')) return { why: 'disabled' };
   if (want === 'fill' && el.readOnly) return { why: 'read-only' };
   let at = point(el);
   if (at.why) return at;
   const seen = () => at.x >= 0 && at.y >= 0 && at.x < innerWidth && at.y < innerHeight;
-  if (window !== window.parent) el.scrollIntoViewIfNeeded(true);
+  if (window !== window.parent) {
+    if (el.scrollIntoViewIfNeeded) el.scrollIntoViewIfNeeded(true);
+    else if (!seen() || covered(el, at.x, at.y)) el.scrollIntoView({ block: 'center', inline: 'center', behavior: 'instant' });
+  }
   else if (!seen()) el.scrollIntoView({ block: 'center', inline: 'center', behavior: 'instant' });
   // Both looks in a frame: between frames Chromium guesses the time of the next one, and an animation seems to stand still.
-  if (!await frame()) return { why: 'not drawn' };
+  const first = await frame();
+  if (first === null) return { why: 'not drawn' };
   const before = rect(el);
-  if (!await frame()) return { why: 'not drawn' };
+  let now = first;
+  while (now - first < apart) {
+    now = await frame();
+    if (now === null) return { why: 'not drawn' };
+  }
   if (!el.isConnected) return { why: 'removed from the page' };
   if (!same(before, rect(el))) return { why: 'moving' };
   at = point(el);
   if (at.why) return at;
   if (want === 'click' || want === 'hover') {
     if (!seen()) return { why: 'outside the viewport' };
-    const why = covered(el, at.x, at.y);
+    const why = at.inside && covered(el, at.x, at.y);
     if (why) return { why };
   }
   return at;
 };
-const why = [];
-for (const [index, alternative] of alternatives.entries()) {
-  let el;
-  try { el = hits(alternative)[0]; } catch (error) { why.push(String(error.message)); continue; }
-  if (!el) { why.push(null); continue; }
-  const state = await check(el);
-  if (!state.why) {
+const look = async () => {
+  const why = [];
+  let refused = null;
+  for (const [index, alternative] of alternatives.entries()) {
+    let el;
+    try { el = hits(alternative)[0]; } catch (error) { why.push(String(error.message)); continue; }
+    if (!el) { why.push(null); continue; }
+    const state = await check(el);
+    if (state.why) { why.push(`${name(el)} is ${state.why}`); continue; }
     const middle = centre(el);
-    return { index, element: el, x: Math.round(state.x - middle.x), y: Math.round(state.y - middle.y) };
+    const done = act(el, given);
+    if (!done || !done.refused) return { index, element: el, x: Math.round(state.x - middle.x), y: Math.round(state.y - middle.y), done };
+    why.push(`${name(el)} is not right: ${done.refused}`);
+    refused = refused || done;
   }
-  why.push(`${name(el)} is ${state.why}`);
+  return { why, refused };
+};
+// Looking again in the page is cheaper than asking again, but an `aria/` alternative was resolved before, and only once.
+const until = performance.now() + (alternatives.some((each) => each.elements) ? 0 : budget);
+for (;;) {
+  const seen = await look();
+  if (seen.element || performance.now() >= until) return seen;
+  await new Promise((done) => setTimeout(done, 15));
 }
-return { why };
 })(...arguments);

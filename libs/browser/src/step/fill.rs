@@ -1,19 +1,16 @@
 //! Fills in form controls. Values may be secrets: nothing here puts one into an error.
 
-use gauntlet_core::flow::{FailureClass, Selectors, Step};
-use serde_json::{Value, json};
+use gauntlet_core::flow::{Selectors, Step};
+use serde_json::json;
 use tokio::time::Instant;
 
 use super::Done;
 use crate::{
-    keys,
-    locate::Want,
-    session::{POLL, Session, Stop, limit},
+    locate::{Act, Want},
+    session::{Session, Stop},
 };
 
-const FILL: &str = include_str!("../js/fill.js");
-/// Characters typed by one command, so that a long text is not one long command.
-const TYPED_PER_COMMAND: usize = 200;
+const FILL: &str = include_str!("../js/act/fill.js");
 
 impl Session<'_> {
     pub(super) async fn change(
@@ -23,68 +20,16 @@ impl Session<'_> {
         value: &str,
         deadline: Instant,
     ) -> Result<Done, Stop> {
-        let mut refused: Option<Value> = None;
-        loop {
-            let ready = match self.ready(step, selectors, Want::Fill, deadline).await {
-                Ok(ready) => ready,
-                Err(stop) => return Err(refused.map_or(stop, |why| refusal(&why))),
-            };
-            match self.execute(FILL, json!([ready.element, value]), deadline).await {
-                Ok(answer) if !answer["why"].is_null() => refused = Some(answer),
-                Ok(answer) => {
-                    if let Some(text) = answer["type"].as_str() {
-                        self.type_text(text, deadline).await?;
-                        if answer["cleared"] == true {
-                            self.tell_cleared(&ready.element, deadline).await?;
-                        }
-                    }
-                    return Ok(Done { alternative: Some(ready.alternative) });
-                }
-                Err(error) => self.survive(error)?,
+        let act = Act { script: FILL, given: json!({ "value": value }) };
+        let ready = self.ready(step, selectors, Want::Fill, act, deadline).await?;
+        if ready.done["file"] == true {
+            self.give_files(&ready.element, value, deadline).await?;
+        } else if let Some(text) = ready.done["type"].as_str() {
+            self.type_text(text, deadline).await?;
+            if ready.done["cleared"] == true {
+                self.tell_cleared(&ready.element, deadline).await?;
             }
-            if Instant::now() >= deadline {
-                return Err(refusal(&refused.unwrap_or_default()));
-            }
-            tokio::time::sleep(POLL).await;
         }
+        Ok(Done::by(ready.alternative))
     }
-
-    async fn type_text(&self, text: &str, deadline: Instant) -> Result<(), Stop> {
-        // The driver's keyboard knows the basic plane only; anything beyond it is inserted like pasted text.
-        if text.chars().any(|c| u32::from(c) > 0xFFFF) {
-            self.driver.cdp("Input.insertText", json!({ "text": text }), limit(deadline)).await?;
-            return Ok(());
-        }
-        let typed: Vec<char> = text.chars().filter_map(keys::typed).collect();
-        for some in typed.chunks(TYPED_PER_COMMAND) {
-            let actions = some.iter().flat_map(|key| {
-                [
-                    json!({ "type": "keyDown", "value": key }),
-                    json!({ "type": "keyUp", "value": key }),
-                ]
-            });
-            self.keyboard(actions.collect(), deadline).await?;
-        }
-        Ok(())
-    }
-
-    /// Nothing was typed, so no event has told the page that the control is empty now.
-    async fn tell_cleared(&self, element: &Value, deadline: Instant) -> Result<(), Stop> {
-        let script = "for (const name of ['input', 'change']) arguments[0].dispatchEvent(new Event(name, { bubbles: true }));";
-        self.execute(script, json!([element]), deadline).await?;
-        Ok(())
-    }
-}
-
-fn refusal(answer: &Value) -> Stop {
-    let why = answer["why"].as_str().unwrap_or("the page changed all the time");
-    let found =
-        answer.get("has").map_or_else(|| why.to_owned(), |has| format!("{why}; it has {has}"));
-    let class = if answer.get("has").is_some() {
-        FailureClass::ElementNotFound
-    } else {
-        FailureClass::Assertion
-    };
-    Stop::failure(class, "the control does not take the value")
-        .because("a control that takes the value", found)
 }

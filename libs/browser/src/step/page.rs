@@ -2,28 +2,20 @@
 
 use std::time::Duration;
 
-use gauntlet_core::flow::{FailureClass, Selectors, Step, StepKind, Viewport};
+use gauntlet_core::flow::{FailureClass, Selectors, Step, StepKind, Target, Viewport};
 use serde_json::json;
 use tokio::time::Instant;
+use url::Url;
 
 use super::Done;
 use crate::{
-    error::DriverError,
-    locate::Want,
+    Network,
+    error::{DriverError, tells_unreachable},
+    locate::{Act, Want},
     session::{Session, Stop, limit},
 };
 
-/// Network errors that mean that the site is not there at all.
-const UNREACHABLE: [&str; 8] = [
-    "ERR_CONNECTION_REFUSED",
-    "ERR_CONNECTION_RESET",
-    "ERR_CONNECTION_CLOSED",
-    "ERR_CONNECTION_TIMED_OUT",
-    "ERR_NAME_NOT_RESOLVED",
-    "ERR_ADDRESS_UNREACHABLE",
-    "ERR_SSL_PROTOCOL_ERROR",
-    "ERR_EMPTY_RESPONSE",
-];
+const SCROLL: &str = include_str!("../js/act/scroll.js");
 
 impl Session<'_> {
     /// Loads a URL and waits for `load`.
@@ -33,7 +25,12 @@ impl Session<'_> {
         url: &str,
         deadline: Instant,
     ) -> Result<Done, Stop> {
-        let (page, path) = self.target(step, deadline).await?;
+        let (page, mut path) = self.target(step, deadline).await?;
+        if step.target == Target::Current {
+            path.clear();
+            self.current = Some((page.clone(), Vec::new()));
+        }
+        let url = &self.absolute(url)?;
         let frame = self.bidi.wait_for(deadline, |events| events.frame_at(&page, &path)).await;
         let Some(context) = frame else {
             return Err(Stop::failure(
@@ -58,6 +55,18 @@ impl Session<'_> {
         }
     }
 
+    /// Returns a URL that may be relative to the flow's own base.
+    fn absolute(&self, url: &str) -> Result<String, Stop> {
+        let whole = Url::parse(url).or_else(|error| match &self.base_url {
+            Some(base) => Url::parse(base).and_then(|base| base.join(url)),
+            None => Err(error),
+        });
+        whole.map(Into::into).map_err(|error| {
+            Stop::failure(FailureClass::ImportError, "the page has no usable address")
+                .because("a URL, or a path below a base URL", format!("{url}: {error}"))
+        })
+    }
+
     async fn navigation_failed(
         &self,
         context: &str,
@@ -80,7 +89,7 @@ impl Session<'_> {
         {
             return Ok(Done::default());
         }
-        let gone = UNREACHABLE.iter().any(|sign| why.contains(sign));
+        let gone = tells_unreachable(why);
         let class = if gone { FailureClass::TargetUnreachable } else { FailureClass::Navigation };
         Err(Stop::failure(class, "the page could not be loaded")
             .because(format!("{url} loaded"), why))
@@ -93,7 +102,7 @@ impl Session<'_> {
         deadline: Instant,
     ) -> Result<Done, Stop> {
         self.enter(step, deadline).await?;
-        if step.target != gauntlet_core::flow::Target::Main || viewport != self.viewport {
+        if step.target != Target::Main || viewport != self.viewport {
             self.emulate(viewport, limit(deadline)).await?;
         }
         Ok(Done::default())
@@ -108,13 +117,12 @@ impl Session<'_> {
         deadline: Instant,
     ) -> Result<Done, Stop> {
         self.enter(&Step::new(StepKind::Close), deadline).await?;
-        // Measured: without `Network.enable` on this page the conditions are accepted and ignored.
-        self.driver.cdp("Network.enable", json!({}), limit(deadline)).await?;
-        let offline = download == 0.0 && upload == 0.0;
-        let conditions = json!({
-            "offline": offline, "latency": latency_ms, "downloadThroughput": download, "uploadThroughput": upload,
-        });
-        self.driver.cdp("Network.emulateNetworkConditions", conditions, limit(deadline)).await?;
+        let network = if download == 0.0 && upload == 0.0 {
+            Network::Offline
+        } else {
+            Network::Slow { download, upload, latency_ms }
+        };
+        self.throttle_page(network, limit(deadline)).await?;
         Ok(Done::default())
     }
 
@@ -125,19 +133,15 @@ impl Session<'_> {
         to: (f64, f64),
         deadline: Instant,
     ) -> Result<Done, Stop> {
-        let (element, alternative) = match selectors {
-            Some(selectors) => {
-                let ready = self.ready(step, selectors, Want::Scroll, deadline).await?;
-                (ready.element, Some(ready.alternative))
-            }
-            None => {
-                self.enter(step, deadline).await?;
-                (serde_json::Value::Null, None)
-            }
-        };
-        let script = "const [el, left, top] = arguments; (el || window).scrollTo({ left, top, behavior: 'instant' });";
-        self.execute(script, json!([element, to.0, to.1]), deadline).await?;
-        Ok(Done { alternative })
+        if let Some(selectors) = selectors {
+            let act = Act { script: SCROLL, given: json!({ "left": to.0, "top": to.1 }) };
+            let ready = self.ready(step, selectors, Want::Scroll, act, deadline).await?;
+            return Ok(Done::by(ready.alternative));
+        }
+        self.enter(step, deadline).await?;
+        let script = "const [left, top] = arguments; scrollTo({ left, top, behavior: 'instant' });";
+        self.execute(script, json!([to.0, to.1]), deadline).await?;
+        Ok(Done::default())
     }
 
     pub(super) async fn close_page(
@@ -146,7 +150,7 @@ impl Session<'_> {
         deadline: Instant,
     ) -> Result<Done, Stop> {
         let (page, path) = self.target(step, deadline).await?;
-        if !path.is_empty() {
+        if !path.is_empty() && step.target != Target::Current {
             // A frame cannot be closed; the reference leaves it alone, too.
             return Ok(Done::default());
         }

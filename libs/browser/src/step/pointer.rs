@@ -1,20 +1,25 @@
-//! Clicks, hovers and keys, as W3C actions: what a user's hand does.
+//! Clicks, hovers, presses and drags, as W3C actions: what a user's hand does.
 
 use std::time::Duration;
 
-use gauntlet_core::flow::{Button, Click, FailureClass, Selectors, Step};
+use gauntlet_core::flow::{Button, Click, Pointer, PointerAction, Selectors, Step};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::Done;
+use super::{Done, keys::key_of};
 use crate::{
-    keys,
-    locate::{Ready, Want},
+    error::DriverError,
+    locate::{Act, Ready, Want},
     session::{Session, Stop},
 };
 
 /// How long a button stays down when the recording does not say.
 const PRESS: Duration = Duration::ZERO;
+/// Pixels of the first movement of a drag: less would be no drag to some pages.
+const TUG: f64 = 8.0;
+/// Only Chromium drags what pages call `draggable` when a driver moves its mouse; elsewhere the page is told so.
+const DROP: &str = include_str!("../js/drop.js");
+const OUT: &str = include_str!("../js/act/out.js");
 
 impl Session<'_> {
     pub(super) async fn click(
@@ -24,8 +29,8 @@ impl Session<'_> {
         count: u8,
         deadline: Instant,
     ) -> Result<Done, Stop> {
-        let want = Want::Click((click.offset_x, click.offset_y));
-        let ready = self.ready(step, &click.selectors, want, deadline).await?;
+        let want = Want::Click(Some(&click.point));
+        let ready = self.ready(step, &click.selectors, want, Act::nothing(), deadline).await?;
         let button = match click.button {
             Button::Primary => 0,
             Button::Auxiliary => 1,
@@ -40,8 +45,16 @@ impl Session<'_> {
             actions.push(json!({ "type": "pause", "duration": press }));
             actions.push(json!({ "type": "pointerUp", "button": button }));
         }
-        self.point(actions, deadline + click.duration.unwrap_or(PRESS)).await?;
-        Ok(Done { alternative: Some(ready.alternative) })
+        let held: Vec<_> = click.modifiers.iter().map(|modifier| key_of(*modifier)).collect();
+        self.point(actions, &held, deadline + click.duration.unwrap_or(PRESS)).await?;
+        Ok(Done::by(ready.alternative))
+    }
+
+    /// Clicks what is ready for it, in its middle.
+    pub(super) async fn press_at(&self, ready: &Ready, deadline: Instant) -> Result<(), Stop> {
+        let [down, up] =
+            ["pointerDown", "pointerUp"].map(|kind| json!({ "type": kind, "button": 0 }));
+        self.point(vec![towards(ready), down, up], &[], deadline).await
     }
 
     pub(super) async fn hover(
@@ -50,55 +63,117 @@ impl Session<'_> {
         selectors: &Selectors,
         deadline: Instant,
     ) -> Result<Done, Stop> {
-        let ready = self.ready(step, selectors, Want::Hover, deadline).await?;
-        self.point(vec![towards(&ready)], deadline).await?;
-        Ok(Done { alternative: Some(ready.alternative) })
+        let want = Want::Hover(None);
+        let ready = self.ready(step, selectors, want, Act::nothing(), deadline).await?;
+        self.point(vec![towards(&ready)], &[], deadline).await?;
+        Ok(Done::by(ready.alternative))
     }
 
-    async fn point(&self, actions: Vec<Value>, deadline: Instant) -> Result<(), Stop> {
-        let source = json!({ "type": "pointer", "id": "mouse", "parameters": { "pointerType": "mouse" }, "actions": actions });
-        self.post("actions", json!({ "actions": [source] }), deadline).await?;
+    /// Moves the pointer to or away from an element, and may press or release its button there.
+    pub(super) async fn pointer(
+        &mut self,
+        step: &Step,
+        pointer: &Pointer,
+        deadline: Instant,
+    ) -> Result<Done, Stop> {
+        let out = pointer.action == PointerAction::Out;
+        let act = if out { Act { script: OUT, given: json!({}) } } else { Act::nothing() };
+        let want = if out { Want::Scroll } else { Want::Hover(Some(&pointer.point)) };
+        let mut ready = self.ready(step, &pointer.selectors, want, act, deadline).await?;
+        if out {
+            ready.x = ready.done["x"].as_f64().unwrap_or_default();
+            ready.y = ready.done["y"].as_f64().unwrap_or_default();
+        }
+        let mut actions = vec![towards(&ready)];
+        match pointer.action {
+            PointerAction::Move | PointerAction::Out => {}
+            PointerAction::Down => actions.push(json!({ "type": "pointerDown", "button": 0 })),
+            PointerAction::Up => actions.push(json!({ "type": "pointerUp", "button": 0 })),
+        }
+        self.point(actions, &[], deadline).await?;
+        Ok(Done::by(ready.alternative))
+    }
+
+    /// Drags one element onto another.
+    pub(super) async fn drag(
+        &mut self,
+        step: &Step,
+        (from, onto): (&Selectors, &Selectors),
+        deadline: Instant,
+    ) -> Result<Done, Stop> {
+        // A place to drop that never comes must not leave the button down.
+        self.ready(step, onto, Want::Scroll, Act::nothing(), deadline).await?;
+        let want = Want::Hover(None);
+        let held = self.ready(step, from, want, Act::nothing(), deadline).await?;
+        self.can_drag(&held.element, deadline).await?;
+        let down = json!({ "type": "pointerDown", "button": 0 });
+        let tug = move_to(&held, TUG);
+        self.point(vec![towards(&held), down, tug], &[], deadline).await?;
+        let up = json!({ "type": "pointerUp", "button": 0 });
+        match self.ready(step, onto, want, Act::nothing(), deadline).await {
+            Ok(target) => {
+                let drop = vec![move_to(&target, 1.0), towards(&target), up];
+                self.point(drop, &[], deadline).await?;
+                if !self.driver.has_cdp() {
+                    let both = json!([held.element, target.element]);
+                    self.execute(DROP, both, deadline).await?;
+                }
+                Ok(Done::by(held.alternative))
+            }
+            Err(stop) => {
+                self.point(vec![up], &[], deadline).await?;
+                Err(stop)
+            }
+        }
+    }
+
+    /// Measured: in Firefox and `WebKit` actions begin a drag of the desktop, whose end no page hears of.
+    async fn can_drag(&self, element: &Value, deadline: Instant) -> Result<(), Stop> {
+        if self.driver.has_cdp() {
+            return Ok(());
+        }
+        let script = "return !!arguments[0].closest('[draggable=true],a[href],img')";
+        if self.execute(script, json!([element]), deadline).await? == true {
+            return Err(
+                DriverError::Unsupported { what: "drag and drop of data".to_owned() }.into()
+            );
+        }
         Ok(())
     }
 
-    /// Presses or releases a key on the main page; it stays down over steps, so that modifiers work.
-    pub(super) async fn key(
-        &mut self,
-        key: &str,
-        down: bool,
-        deadline: Instant,
-    ) -> Result<Done, Stop> {
-        let Some(value) = keys::value_of(key) else {
-            let stop = Stop::failure(
-                FailureClass::ImportError,
-                "the recording names a key that does not exist",
-            );
-            return Err(stop.because("a key name such as Enter, Shift or a", key));
-        };
-        let main = Step::new(gauntlet_core::flow::StepKind::Close);
-        self.enter(&main, deadline).await?;
-        let kind = if down { "keyDown" } else { "keyUp" };
-        self.keyboard(vec![json!({ "type": kind, "value": value })], deadline).await?;
-        if down {
-            self.keys_down.insert(key.to_owned());
-        } else {
-            self.keys_down.remove(key);
-        }
-        Ok(Done::default())
-    }
-
-    /// Plays key actions on the one keyboard of the test.
-    pub(super) async fn keyboard(
+    /// Plays pointer actions on the one mouse of the test, with keys held down meanwhile.
+    async fn point(
         &self,
         actions: Vec<Value>,
+        held: &[char],
         deadline: Instant,
     ) -> Result<(), Stop> {
-        let source = json!({ "type": "key", "id": "keyboard", "actions": actions });
-        self.post("actions", json!({ "actions": [source] }), deadline).await?;
+        let pause = || json!({ "type": "pause", "duration": 0 });
+        let pauses = |count: usize| (0..count).map(|_| pause());
+        let keys = |kind: &str| {
+            held.iter().map(|key| json!({ "type": kind, "value": key })).collect::<Vec<_>>()
+        };
+        let mut all = Vec::new();
+        if !held.is_empty() {
+            let keyboard: Vec<_> = keys("keyDown")
+                .into_iter()
+                .chain(pauses(actions.len()))
+                .chain(keys("keyUp"))
+                .collect();
+            all.push(json!({ "type": "key", "id": "keyboard", "actions": keyboard }));
+        }
+        let mouse: Vec<_> = pauses(held.len()).chain(actions).collect();
+        all.push(json!({ "type": "pointer", "id": "mouse", "parameters": { "pointerType": "mouse" }, "actions": mouse }));
+        self.post("actions", json!({ "actions": all }), deadline).await?;
         Ok(())
     }
 }
 
 fn towards(ready: &Ready) -> Value {
-    json!({ "type": "pointerMove", "duration": 0, "origin": ready.element, "x": ready.x, "y": ready.y })
+    move_to(ready, 0.0)
+}
+
+/// Moves to so many pixels right of where the element is ready.
+fn move_to(ready: &Ready, right: f64) -> Value {
+    json!({ "type": "pointerMove", "duration": 0, "origin": ready.element, "x": ready.x + right, "y": ready.y })
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fantoccini::error::ErrorStatus;
-use gauntlet_core::flow::{FailureClass, Operator, Step, WaitForElement};
+use gauntlet_core::flow::{Code, FailureClass, Operator, Step, WaitForElement};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -13,6 +13,7 @@ use crate::{
     expression,
     locate::with_locate,
     session::{POLL, Session, Stop},
+    value::to_page,
 };
 
 const COUNT: &str = include_str!("../js/count.js");
@@ -52,7 +53,7 @@ impl Session<'_> {
                     if holds != (wait.visible == Some(false)) {
                         let alternative =
                             answer["index"].as_u64().and_then(|index| usize::try_from(index).ok());
-                        return Ok(Done { alternative });
+                        return Ok(Done::maybe_by(alternative));
                     }
                     seen = Some((count, answer));
                 }
@@ -73,12 +74,17 @@ impl Session<'_> {
         expression: &str,
         deadline: Instant,
     ) -> Result<Done, Stop> {
-        let script = expression::wait_script(expression);
+        let Code { code, arguments } = self.scope.code(expression);
+        let script = expression::wait_script(&code);
+        let with = |budget_ms: u64| -> Value {
+            arguments.iter().map(to_page).chain([Value::from(budget_ms)]).collect()
+        };
         let mut shown = "the page changed all the time".to_owned();
         loop {
             self.enter(step, deadline).await?;
             let budget = deadline.saturating_duration_since(Instant::now()).as_millis();
-            match self.execute(&script, json!([budget]), deadline).await {
+            let budget_ms = u64::try_from(budget).unwrap_or(u64::MAX);
+            match self.execute(&script, with(budget_ms), deadline).await {
                 Ok(answer) if answer["truthy"] == true => return Ok(Done::default()),
                 Ok(answer) => {
                     if let Some(value) = answer["shown"].as_str() {
@@ -97,19 +103,25 @@ impl Session<'_> {
                 },
             }
             if Instant::now() >= deadline {
-                return Err(self.not_true(expression, shown).await);
+                return Err(self.not_true(expression, &code, with(EXPLAIN_MS / 2), shown).await);
             }
             tokio::time::sleep(POLL).await;
         }
     }
 
     /// Says what the expression was; for a comparison with a text, also what was compared.
-    async fn not_true(&mut self, expression: &str, shown: String) -> Stop {
+    async fn not_true(
+        &mut self,
+        expression: &str,
+        code: &str,
+        arguments: Value,
+        shown: String,
+    ) -> Stop {
         let stop =
             Stop::failure(FailureClass::Assertion, "the expression did not become true in time");
-        if let Some((script, _literal)) = expression::explain(expression) {
+        if let Some((script, _literal)) = expression::explain(code) {
             let soon = Instant::now() + Duration::from_millis(EXPLAIN_MS);
-            if let Ok(answer) = self.execute(&script, json!([EXPLAIN_MS / 2]), soon).await
+            if let Ok(answer) = self.execute(&script, arguments, soon).await
                 && let Some(left) = answer["left"].as_str()
             {
                 return stop.because(expression, left);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Flow, Selector, Step, StepKind, Target};
+use super::{Flow, Scope, StepKind, Value, texts::each_url};
 
 /// Returns the origin of an absolute URL (`scheme://host[:port]`), and what follows it, if it has one.
 #[must_use]
@@ -16,6 +16,35 @@ pub fn origin_of(url: &str) -> Option<(&str, &str)> {
     let host_start = scheme_end + 3;
     let host_length = url[host_start..].find(['/', '?', '#']).unwrap_or(url.len() - host_start);
     (host_length > 0).then(|| url.split_at(host_start + host_length))
+}
+
+/// Returns where `url` leads from `base`. Dots in paths are left to the browser.
+pub(super) fn absolute(base: &str, url: &str) -> String {
+    let Some((origin, rest)) = origin_of(base) else { return url.to_owned() };
+    let scheme = url.split([':']).next().unwrap_or_default();
+    let has_scheme = scheme.len() < url.len()
+        && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+    if has_scheme {
+        return url.to_owned();
+    }
+    if url.starts_with("//") {
+        let end = origin.find("//").unwrap_or_default();
+        return format!("{}{url}", &origin[..end]);
+    }
+    if url.starts_with('/') {
+        return format!("{origin}{url}");
+    }
+    let path = rest.split(['?', '#']).next().unwrap_or_default();
+    match url.chars().next() {
+        None => base.to_owned(),
+        Some('?') => format!("{origin}{path}{url}"),
+        Some('#') => format!("{}{url}", base.split('#').next().unwrap_or_default()),
+        Some(_) => {
+            let folder = path.rfind('/').map_or("/", |end| &path[..=end]);
+            format!("{origin}{folder}{url}")
+        }
+    }
 }
 
 /// Compares origins as browsers do: without case, and with the default port left out.
@@ -35,98 +64,59 @@ fn normal(origin: &str) -> String {
 impl Flow {
     /// Re-aims every absolute URL of the recorded site at `base_url`, keeping paths; a path in `base_url` is prepended.
     ///
-    /// The recorded site is the origin of the first `navigate` over http(s) (recordings may start on a new-tab page). URLs of other origins stay as they are.
+    /// The recorded site is the origin of the flow's base URL, otherwise of the first `navigate` over http(s) (recordings
+    /// may start on a new-tab page). Relative URLs then start at `base_url`. URLs of other origins stay as they are.
     pub fn rebase(&mut self, base_url: &str) {
         let Some((base_origin, base_rest)) = origin_of(base_url) else { return };
         let prefix = base_rest.split(['?', '#']).next().unwrap_or("").trim_end_matches('/');
-        let recorded = self.steps.iter().find_map(|step| match &step.kind {
-            StepKind::Navigate { url } => origin_of(url)
-                .map(|(origin, _)| normal(origin))
-                .filter(|origin| origin.starts_with("http")),
+        let navigates = self.steps.iter().filter_map(|step| match &step.kind {
+            StepKind::Navigate { url } => Some(url),
             _ => None,
         });
-        let Some(recorded) = recorded else { return };
-        self.each_url(|url| {
+        let recorded = self
+            .base_url
+            .iter()
+            .chain(navigates)
+            .filter_map(|url| origin_of(url))
+            .map(|(origin, _)| normal(origin))
+            .find(|origin| origin.starts_with("http"));
+        let aim = |url: &mut String| {
+            if url.starts_with('/') && !url.starts_with("//") {
+                url.insert_str(0, &format!("{base_origin}{prefix}"));
+                return;
+            }
             let Some((origin, rest)) = origin_of(url) else { return };
-            if normal(origin) == recorded {
+            if recorded.as_ref() == Some(&normal(origin)) {
                 let slash = if rest.starts_with('/') { "" } else { "/" };
                 *url = format!("{base_origin}{prefix}{slash}{rest}");
             }
-        });
+        };
+        self.steps.iter_mut().for_each(|step| each_url(step, &aim));
+        match &mut self.base_url {
+            Some(recorded) => aim(recorded),
+            None => self.base_url = Some(base_url.to_owned()),
+        }
     }
 
-    /// Replaces `${NAME}` by its value in values, URLs, selectors and expressions. A name that is not in `vars` stays as it is.
+    /// Gives the flow's variables the values of a run. URLs are filled at once, so that they can be re-aimed afterwards,
+    /// unless a step gives one of their variables another value.
     pub fn substitute(&mut self, vars: &BTreeMap<String, String>) {
-        let fill = |text: &mut String| {
-            if text.contains("${") {
-                *text = expand(text, vars);
+        for (name, value) in vars {
+            self.variables.insert(name.clone(), Value::Text(value.clone()));
+        }
+        let mut fixed = Flow::new("", Vec::new());
+        fixed.variables.clone_from(&self.variables);
+        for step in &self.steps {
+            if let Some(name) = step.kind.assigns() {
+                fixed.variables.remove(name);
+            }
+        }
+        let scope = Scope::new(&fixed);
+        let fill = |url: &mut String| {
+            if url.contains("${") {
+                *url = scope.fill(url);
             }
         };
-        self.each_url(fill);
-        for step in &mut self.steps {
-            match &mut step.kind {
-                StepKind::Change { value, .. } => fill(value),
-                StepKind::WaitForExpression { expression } => fill(expression),
-                _ => {}
-            }
-            each_selector(step, fill);
-        }
+        self.steps.iter_mut().for_each(|step| each_url(step, &fill));
     }
-
-    fn each_url(&mut self, mut change: impl FnMut(&mut String)) {
-        for step in &mut self.steps {
-            if let StepKind::Navigate { url } = &mut step.kind {
-                change(url);
-            }
-            if let Target::Url(url) = &mut step.target {
-                change(url);
-            }
-            if let Some(url) =
-                step.navigation.as_mut().and_then(|navigation| navigation.url.as_mut())
-            {
-                change(url);
-            }
-        }
-    }
-}
-
-fn each_selector(step: &mut Step, change: impl Fn(&mut String)) {
-    let selectors = match &mut step.kind {
-        StepKind::Click(click) | StepKind::DoubleClick(click) => Some(&mut click.selectors),
-        StepKind::Hover { selectors } | StepKind::Change { selectors, .. } => Some(selectors),
-        StepKind::Scroll { selectors, .. } => selectors.as_mut(),
-        StepKind::WaitForElement(wait) => Some(&mut wait.selectors),
-        _ => None,
-    };
-    for part in selectors.into_iter().flat_map(|all| &mut all.0).flat_map(|chain| &mut chain.0) {
-        match part {
-            Selector::Css(text)
-            | Selector::Text(text)
-            | Selector::XPath(text)
-            | Selector::Pierce(text) => change(text),
-            Selector::Aria { name, role } => name.iter_mut().chain(role).for_each(&change),
-        }
-    }
-}
-
-/// One pass from left to right: a value is never expanded again.
-fn expand(text: &str, vars: &BTreeMap<String, String>) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(start) = rest.find("${") {
-        out.push_str(&rest[..start]);
-        rest = &rest[start..];
-        let known =
-            rest.find('}').and_then(|end| vars.get(&rest[2..end]).map(|value| (end, value)));
-        let taken = if let Some((end, value)) = known {
-            out.push_str(value);
-            end + 1
-        } else {
-            out.push_str("${");
-            2
-        };
-        rest = &rest[taken..];
-    }
-    out.push_str(rest);
-    out
 }

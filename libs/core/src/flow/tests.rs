@@ -20,15 +20,14 @@ fn urls(flow: &Flow) -> Vec<&str> {
 
 #[test]
 fn rebase_moves_the_recorded_origin_only_and_prepends_the_base_path() {
-    let mut flow = Flow {
-        title: "t".into(),
-        timeout: STEP_TIMEOUT_DEFAULT,
-        steps: vec![
+    let mut flow = Flow::new(
+        "t",
+        vec![
             navigate("http://127.0.0.1:18799/login?x=1#y"),
             navigate("https://other.example/a"),
             navigate("http://127.0.0.1:18799"),
         ],
-    };
+    );
     flow.steps[2].target = Target::Url("http://127.0.0.1:18799/pop".into());
     flow.rebase("https://stage.example/app/");
     assert_eq!(
@@ -44,31 +43,75 @@ fn rebase_moves_the_recorded_origin_only_and_prepends_the_base_path() {
 
 #[test]
 fn rebase_compares_origins_without_case_and_default_port() {
-    let mut flow = Flow {
-        title: "t".into(),
-        timeout: STEP_TIMEOUT_DEFAULT,
-        steps: vec![navigate("http://Shop.Example:80/a"), navigate("http://shop.example/b")],
-    };
+    let mut flow = Flow::new(
+        "t",
+        vec![navigate("http://Shop.Example:80/a"), navigate("http://shop.example/b")],
+    );
     flow.rebase("http://x:1");
     assert_eq!(urls(&flow), ["http://x:1/a", "http://x:1/b"]);
 }
 
 #[test]
-fn an_unknown_variable_stays_and_a_value_is_not_expanded_again() {
-    let vars =
-        BTreeMap::from([("A".to_owned(), "${B}".to_owned()), ("B".to_owned(), "no".to_owned())]);
-    let selectors = Selectors(vec![Chain(vec![Selector::Css("#a".into())])]);
-    let kind = StepKind::Change { selectors, value: "1${A}2${C}3${A".into() };
+fn a_relative_url_moves_with_the_base_url() {
     let mut flow =
-        Flow { title: "t".into(), timeout: STEP_TIMEOUT_DEFAULT, steps: vec![Step::new(kind)] };
-    flow.substitute(&vars);
-    let StepKind::Change { value, .. } = &flow.steps[0].kind else { panic!("still a change") };
-    assert_eq!(value, "1${B}2${C}3${A");
+        Flow::new("t", vec![navigate("/login"), navigate("help"), navigate("http://a/x")]);
+    flow.base_url = Some("http://a/shop/".into());
+    flow.rebase("https://stage.example/app/");
+    assert_eq!(
+        urls(&flow),
+        ["https://stage.example/app/login", "help", "https://stage.example/app/x"]
+    );
+    assert_eq!(flow.base_url.as_deref(), Some("https://stage.example/app/shop/"));
+}
+
+#[test]
+fn urls_are_filled_at_once_unless_a_step_gives_their_variable_another_value() {
+    let store = StepKind::Store { variable: "B".into(), source: Source::Text("b".into()) };
+    let mut flow = Flow::new("t", vec![navigate("${A}/x"), navigate("/${B}"), Step::new(store)]);
+    let given = [("A", "http://a"), ("B", "early"), ("C", "c")];
+    flow.substitute(&given.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+    assert_eq!(urls(&flow), ["http://a/x", "/${B}"]);
+    assert_eq!(flow.variables["C"], "c".into());
+}
+
+#[test]
+fn variables_without_a_value_are_missing_until_the_run_gives_one() {
+    let mut flow = Flow::new("t", Vec::new());
+    flow.variables = [("A".to_owned(), Value::Null), ("B".to_owned(), "b".into())].into();
+    assert_eq!(flow.missing_variables(), ["A"]);
+    flow.substitute(&BTreeMap::from([("A".to_owned(), "a".to_owned())]));
+    assert!(flow.missing_variables().is_empty());
+}
+
+#[test]
+fn only_what_the_page_did_is_forgiven() {
+    let mut step = navigate("/");
+    assert_eq!(step.after_failure(FailureClass::Assertion), AfterFailure::Stop);
+    step.soft = true;
+    assert_eq!(step.after_failure(FailureClass::Assertion), AfterFailure::FailLater);
+    step.optional = true;
+    assert_eq!(step.after_failure(FailureClass::ElementNotFound), AfterFailure::Forgive);
+    assert_eq!(step.after_failure(FailureClass::BrowserCrash), AfterFailure::Stop);
+}
+
+#[test]
+fn what_a_browser_cannot_do_is_known_before_it_runs() {
+    let slow = |bytes| StepKind::EmulateNetworkConditions {
+        download: bytes,
+        upload: bytes,
+        latency_ms: 0.0,
+    };
+    let how = |kind: StepKind| Engine::ALL.map(|engine| support(&Step::new(kind.clone()), engine));
+    let [chromium, firefox, webkit] = how(slow(1_000.0));
+    assert_eq!(chromium, Support::Vendor);
+    assert!(matches!((firefox, webkit), (Support::Impossible(_), Support::Impossible(_))));
+    assert_eq!(how(slow(0.0))[1], Support::Native);
+    assert_eq!(how(StepKind::Close), [Support::Native; 3]);
 }
 
 #[test]
 fn debug_never_shows_a_value() {
-    let selectors = Selectors(vec![Chain(vec![Selector::Css("#password".into())])]);
+    let selectors = Selectors::from(Selector::Css("#password".into()));
     let step = Step::new(StepKind::Change { selectors, value: "hunter2".into() });
     assert!(!format!("{step:?}").contains("hunter2"));
 }

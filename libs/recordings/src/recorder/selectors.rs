@@ -52,11 +52,11 @@ fn chain(index: usize, alternative: &Value, fields: &mut Fields<'_>) -> Option<C
             None => fields.wrong(&path, format!("must be a string, not {}", type_of(part))),
         }
     }
-    (chain.len() == parts.len()).then_some(Chain(chain))
+    (chain.len() == parts.len()).then_some(Chain { parts: chain, unique: false })
 }
 
 /// Reads one selector by its prefix.
-fn selector(text: &str) -> Result<Selector, &'static str> {
+pub(crate) fn selector(text: &str) -> Result<Selector, &'static str> {
     let (make, rest): (fn(String) -> Selector, _) = if let Some(rest) = text.strip_prefix("aria/") {
         return aria(rest);
     } else if let Some(rest) = text.strip_prefix("text/") {

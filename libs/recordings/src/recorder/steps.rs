@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gauntlet_core::flow::{Button, Click, Operator, StepKind, Viewport, WaitForElement};
+use gauntlet_core::flow::{Button, Click, Operator, Point, StepKind, Viewport, WaitForElement};
 use serde_json::Value;
 
 use super::selectors::{optional_selectors, selectors};
@@ -117,9 +117,9 @@ fn click(fields: &mut Fields<'_>) -> Option<Click> {
         fields.get("duration").and_then(|_| fields.number_between("duration", 0.0, PRESS_MS_MAX));
     Some(Click {
         selectors: selectors?,
-        offset_x: offset_x?,
-        offset_y: offset_y?,
+        point: Point::from_top_left(offset_x?, offset_y?),
         button,
+        modifiers: Vec::new(),
         duration: duration.map(|ms| Duration::from_secs_f64(ms / 1_000.0)),
     })
 }

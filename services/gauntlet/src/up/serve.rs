@@ -40,7 +40,7 @@ pub(crate) async fn serve(command: ServeCommand) -> Result<Exit, Failure> {
             let app = app.map_err(|error| cannot_start(&error))?;
             lifecycle.spawn("gateway", app.run());
         }
-        ServeCommand::Executor(args) => return executor(args, lifecycle).await,
+        ServeCommand::Executor(args) => return executor(*args, lifecycle).await,
     }
     Ok(lifecycle.run_to_end(GRACE).await)
 }

@@ -1,0 +1,137 @@
+//! Elements by accessible name and role, as the browser itself computes them.
+
+use http::Method;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::{
+    error::DriverError,
+    locate::{ELEMENT, with_locate},
+    session::{Session, limit},
+};
+
+/// Elements of one page that a browser without a query for it is asked about.
+const CANDIDATES_MAX: u32 = 40;
+/// How classic `WebDriver` marks a shadow root in JSON.
+const SHADOW: &str = "shadow-6066-11e4-a52e-4f735466cecf";
+const SHADOWS: &str = "const [root] = arguments;
+return [root, ...deep(inside(root))].map((el) => el.shadowRoot).filter(Boolean).slice(0, 40);";
+const CANDIDATES: &str = include_str!("js/accessible.js");
+
+impl Session<'_> {
+    /// Returns the elements below `root` with this accessible name and role.
+    pub(crate) async fn accessible(
+        &self,
+        root: &Value,
+        name: Option<&str>,
+        role: Option<&str>,
+        deadline: Instant,
+    ) -> Result<Vec<Value>, DriverError> {
+        if self.driver.has_cdp() {
+            self.accessible_by_cdp(root, name, role, deadline).await
+        } else if self.bidi.has_bidi() {
+            self.accessible_by_bidi(root, name, role, deadline).await
+        } else {
+            self.accessible_by_asking(root, name, role, deadline).await
+        }
+    }
+
+    async fn accessible_by_cdp(
+        &self,
+        root: &Value,
+        name: Option<&str>,
+        role: Option<&str>,
+        deadline: Instant,
+    ) -> Result<Vec<Value>, DriverError> {
+        // chromedriver's element ids end in the backend node id, which is also what the accessibility tree speaks of.
+        let Some((prefix, node)) = root[ELEMENT].as_str().and_then(|id| id.rsplit_once(".e."))
+        else {
+            return Ok(Vec::new());
+        };
+        let mut query = json!({ "backendNodeId": node.parse::<u64>().unwrap_or_default() });
+        if let Some(name) = name {
+            query["accessibleName"] = json!(name);
+        }
+        if let Some(role) = role {
+            query["role"] = json!(role);
+        }
+        let answer = self.driver.cdp("Accessibility.queryAXTree", query, limit(deadline)).await?;
+        let hits = answer["nodes"].as_array().into_iter().flatten().filter_map(|hit| {
+            let internal = matches!(
+                hit["role"]["value"].as_str(),
+                Some("StaticText" | "InlineTextBox" | "RootWebArea")
+            );
+            let id = hit["backendDOMNodeId"].as_u64()?;
+            let other = id.to_string() != node;
+            (!internal && other && hit["ignored"] != true)
+                .then(|| json!({ ELEMENT: format!("{prefix}.e.{id}") }))
+        });
+        Ok(hits.collect())
+    }
+
+    async fn accessible_by_bidi(
+        &self,
+        root: &Value,
+        name: Option<&str>,
+        role: Option<&str>,
+        deadline: Instant,
+    ) -> Result<Vec<Value>, DriverError> {
+        let place = self.driver.place();
+        let context = place.and_then(|place| self.bidi.events().frame_at(&place.page, &place.path));
+        let mut wanted = json!({});
+        for (key, value) in [("name", name), ("role", role)] {
+            if let Some(value) = value {
+                wanted[key] = json!(value);
+            }
+        }
+        // The query does not look into shadow trees by itself.
+        let roots = self.execute(&with_locate(SHADOWS), json!([root]), deadline).await?;
+        let shadows = roots.as_array().into_iter().flatten().filter_map(|node| node.get(SHADOW));
+        let starts = shadows.chain([&root[ELEMENT]]).map(|id| json!({ "sharedId": id }));
+        let query = json!({
+            "context": context, "locator": { "type": "accessibility", "value": wanted },
+            "startNodes": starts.collect::<Vec<_>>(),
+        });
+        let found =
+            self.bidi.command("browsingContext.locateNodes", query, limit(deadline)).await?;
+        let nodes = found["nodes"].as_array().into_iter().flatten();
+        Ok(nodes.map(|node| json!({ ELEMENT: node["sharedId"] })).collect())
+    }
+
+    /// Asks about every element that may be meant.
+    async fn accessible_by_asking(
+        &self,
+        root: &Value,
+        name: Option<&str>,
+        role: Option<&str>,
+        deadline: Instant,
+    ) -> Result<Vec<Value>, DriverError> {
+        let args = json!([root, name, role, CANDIDATES_MAX]);
+        let candidates = self.execute(&with_locate(CANDIDATES), args, deadline).await?;
+
+        let mut found = Vec::new();
+        for candidate in candidates.as_array().into_iter().flatten() {
+            let Some(id) = candidate[ELEMENT].as_str() else { continue };
+            let ask = async |what: &str| {
+                let path = format!("element/{id}/{what}");
+                self.driver.ask(Method::GET, &path, limit(deadline)).await
+            };
+            let label = ask("computedlabel").await?;
+            if name.is_some_and(|name| label.as_str() != Some(name)) {
+                continue;
+            }
+            let computed = ask("computedrole").await?;
+            let computed = computed.as_str().unwrap_or_default();
+            let fits = match role {
+                Some(role) => computed == role,
+                None => {
+                    !matches!(computed, "" | "none" | "presentation" | "generic" | "StaticText")
+                }
+            };
+            if fits {
+                found.push(candidate.clone());
+            }
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,307 @@
+//! Pages of a session without `BiDi`: looked at by classic commands, as often as somebody waits for something.
+//!
+//! Each look compares what is there with what was seen before, and tells [`Events`] of the difference as `BiDi` would have.
+//! A document is known by the time at which it began (`performance.timeOrigin`). What begins and ends between two looks is
+//! not seen; nothing that a step waits for does.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard},
+    time::Duration,
+};
+
+use http::Method;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::{
+    bidi::Events,
+    driver::{Driver, GRACE, lock},
+    error::{DriverError, cut},
+    session::{POLL, limit},
+};
+
+/// Frames of one page that are looked at, and how deep: pages full of advertisements would slow every step down.
+const FRAMES_MAX: u16 = 8;
+const DEPTH_MAX: usize = 3;
+const LOOK: &str =
+    "return [performance.timeOrigin, location.href, document.readyState, window.length]";
+const DESTROYED: &str = "browsingContext.contextDestroyed";
+
+/// The pages of one session.
+#[derive(Debug)]
+pub(crate) struct Classic {
+    driver: Driver,
+    events: Mutex<Events>,
+    seen: Mutex<HashMap<String, Seen>>,
+}
+
+/// A document as it was at the last look.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Seen {
+    origin: f64,
+    url: String,
+    ready: String,
+    leaving: bool,
+}
+
+impl Classic {
+    pub(crate) fn new(driver: Driver) -> Self {
+        Self { driver, events: Mutex::default(), seen: Mutex::default() }
+    }
+
+    pub(crate) fn events(&self) -> MutexGuard<'_, Events> {
+        lock(&self.events)
+    }
+
+    pub(crate) async fn wait_for<T>(
+        &self,
+        deadline: Instant,
+        mut look: impl FnMut(&Events) -> Option<T>,
+    ) -> Option<T> {
+        loop {
+            match self.look(limit(deadline)).await {
+                Err(error) if error.is_fatal() => return None,
+                _ => {}
+            }
+            if let Some(found) = look(&self.events()) {
+                return Some(found);
+            }
+            if Instant::now() >= deadline {
+                return None;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Does what a `BiDi` command says.
+    pub(crate) async fn command(
+        &self,
+        method: &'static str,
+        params: &Value,
+        within: Duration,
+    ) -> Result<Value, DriverError> {
+        let context = params["context"].as_str().unwrap_or_default();
+        let (page, path) = place(context);
+        match method {
+            "browsingContext.navigate" => {
+                let url = params["url"].as_str().unwrap_or_default();
+                self.navigate(context, url, within).await
+            }
+            "browsingContext.close" => {
+                self.driver.go(page, &path, within).await?;
+                let answer = self.driver.call(Method::DELETE, "window", None, within).await;
+                self.driver.lose_way();
+                answer
+            }
+            "browsingContext.captureScreenshot" => {
+                self.driver.go(page, &path, within).await?;
+                let data = self.driver.call(Method::GET, "screenshot", None, within).await?;
+                Ok(json!({ "data": data }))
+            }
+            _ => Err(DriverError::Unsupported { what: method.to_owned() }),
+        }
+    }
+
+    /// Answers the dialog that is open, if one is.
+    pub(crate) async fn answer_dialog(&self, within: Duration) -> Result<(), DriverError> {
+        let text = match self.driver.call(Method::GET, "alert/text", None, within).await {
+            Ok(text) => text,
+            Err(error) if error.is_fatal() => return Err(error),
+            Err(_) => {
+                self.events().held = false;
+                return Ok(());
+            }
+        };
+        if self.events().held {
+            // A step will answer it.
+            return Ok(());
+        }
+        let page = self.driver.place().map(|place| place.page);
+        let dialog = json!({ "context": page, "type": "dialog", "message": text });
+        let answer = self.events().take("browsingContext.userPromptOpened", &dialog);
+        let Some(answer) = answer else { return Ok(()) };
+        if let Some(text) = answer["userText"].as_str() {
+            // Only a prompt takes a text.
+            let _ = self.driver.post("alert/text", json!({ "text": text }), within).await;
+        }
+        let order = if answer["accept"] == true { "alert/accept" } else { "alert/dismiss" };
+        match self.driver.post(order, json!({}), within).await {
+            Err(error) if error.is_fatal() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    async fn navigate(
+        &self,
+        context: &str,
+        url: &str,
+        within: Duration,
+    ) -> Result<Value, DriverError> {
+        const NAVIGATE: &str = "browsingContext.navigate";
+        let deadline = Instant::now() + within;
+        let (page, path) = place(context);
+        self.look(within + GRACE).await?;
+        let mark = self.events().mark();
+        self.driver.go(page, &path, within + GRACE).await?;
+        if path.is_empty() {
+            self.driver.post("url", json!({ "url": url }), within + GRACE).await?;
+        } else {
+            let script = json!({ "script": "location.assign(arguments[0])", "args": [url] });
+            self.driver.post("execute/sync", script, within + GRACE).await?;
+        }
+        let arrived = self.wait_for(deadline, |events| {
+            let there =
+                url.contains('#') && events.context(context).is_some_and(|at| at.url == url);
+            (there || events.navigated_since(context, mark, false)).then_some(())
+        });
+        if arrived.await.is_none() {
+            return Err(DriverError::Hung { command: NAVIGATE, after: within });
+        }
+        let at = self.events().context(context).map(|at| at.url.clone()).unwrap_or_default();
+        // Every browser shows a page of its own instead of one that it cannot load.
+        let error_page = at.starts_with("chrome-error:") || at.starts_with("about:");
+        if error_page && at != url && url.starts_with("http") {
+            let why = self.shown(page, &path, deadline).await;
+            let message = cut(&format!("the browser shows an error page: {why}"));
+            return Err(DriverError::Remote { command: NAVIGATE, status: None, message });
+        }
+        Ok(Value::Null)
+    }
+
+    async fn shown(&self, page: &str, path: &[u16], deadline: Instant) -> String {
+        let script = json!({ "script": "return document.body.innerText", "args": [] });
+        let _ = self.driver.go(page, path, limit(deadline)).await;
+        let text = self.driver.post("execute/sync", script, limit(deadline)).await;
+        text.ok().and_then(|text| text.as_str().map(str::to_owned)).unwrap_or_default()
+    }
+
+    /// Looks at all pages, and tells of what has changed.
+    pub(crate) async fn look(&self, within: Duration) -> Result<(), DriverError> {
+        let before = self.driver.place();
+        let looked = self.look_at_all(within).await;
+        if let Err(error) = &looked {
+            if error.is_fatal() {
+                return looked;
+            }
+            // A page in motion; or a dialog, which refuses every look.
+            self.answer_dialog(within).await?;
+        }
+        if let Some(before) = before
+            && self.driver.place().as_ref() != Some(&before)
+            && let Err(error) = self.driver.go(&before.page, &before.path, within).await
+            && error.is_fatal()
+        {
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    async fn look_at_all(&self, within: Duration) -> Result<(), DriverError> {
+        let handles = self.driver.call(Method::GET, "window/handles", None, within).await?;
+        let handles: Vec<_> =
+            handles.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let mut there = Vec::new();
+        for handle in &handles {
+            there.push((*handle).to_owned());
+            if self.events().context(handle).is_none() {
+                self.tell("browsingContext.contextCreated", handle, "");
+            }
+            self.driver.go(handle, &[], within).await?;
+            self.look_at(handle, &[], within, &mut there).await?;
+        }
+        let gone: Vec<_> =
+            lock(&self.seen).keys().filter(|id| !there.contains(*id)).cloned().collect();
+        for id in gone {
+            lock(&self.seen).remove(&id);
+            self.tell(DESTROYED, &id, "");
+        }
+        Ok(())
+    }
+
+    /// Looks at the document that commands go to, and at its frames.
+    async fn look_at(
+        &self,
+        page: &str,
+        path: &[u16],
+        within: Duration,
+        there: &mut Vec<String>,
+    ) -> Result<(), DriverError> {
+        let id = context_at(page, path);
+        let look = json!({ "script": LOOK, "args": [] });
+        let found = self.driver.post("execute/sync", look, within).await?;
+        let Some(url) = found[1].as_str() else { return Ok(()) };
+        // Some drivers say where the page is going, before it is there.
+        let leaving = path.is_empty()
+            && self
+                .driver
+                .call(Method::GET, "url", None, within)
+                .await?
+                .as_str()
+                .is_some_and(|going| going != url && found[2] == "complete");
+        let now = Seen {
+            origin: found[0].as_f64().unwrap_or_default(),
+            url: url.to_owned(),
+            ready: found[2].as_str().unwrap_or_default().to_owned(),
+            leaving,
+        };
+        self.compare(&id, now);
+        let frames = u16::try_from(found[3].as_u64().unwrap_or_default()).unwrap_or(u16::MAX);
+        if path.len() >= DEPTH_MAX {
+            return Ok(());
+        }
+        for index in 0..frames.min(FRAMES_MAX) {
+            let below = [path, &[index]].concat();
+            let child = context_at(page, &below);
+            there.push(child.clone());
+            if self.events().context(&child).is_none() {
+                let created = json!({ "context": child, "parent": id, "url": "" });
+                self.events().take("browsingContext.contextCreated", &created);
+            }
+            match self.driver.go(page, &below, within).await {
+                Ok(()) => Box::pin(self.look_at(page, &below, within, there)).await?,
+                Err(error) if error.is_fatal() => return Err(error),
+                Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn compare(&self, id: &str, now: Seen) {
+        let before = lock(&self.seen).insert(id.to_owned(), now.clone()).unwrap_or_default();
+        let mut ready_before = before.ready.as_str();
+        #[expect(clippy::float_cmp, reason = "it is compared with itself")]
+        if now.origin != before.origin {
+            self.tell("browsingContext.navigationStarted", id, &now.url);
+            self.tell("browsingContext.navigationCommitted", id, &now.url);
+            ready_before = "loading";
+        } else if now.url != before.url {
+            self.tell("browsingContext.fragmentNavigated", id, &now.url);
+        } else if now.leaving && !before.leaving {
+            self.tell("browsingContext.navigationStarted", id, &now.url);
+        } else if before.leaving && !now.leaving {
+            self.tell("browsingContext.navigationAborted", id, &now.url);
+        }
+        if ready_before == "loading" && now.ready != "loading" {
+            self.tell("browsingContext.domContentLoaded", id, &now.url);
+        }
+        if ready_before != "complete" && now.ready == "complete" {
+            self.tell("browsingContext.load", id, &now.url);
+        }
+    }
+
+    fn tell(&self, event: &str, id: &str, url: &str) {
+        self.events().take(event, &json!({ "context": id, "url": url }));
+    }
+}
+
+/// Returns the id of a frame: the page's handle and the way down.
+fn context_at(page: &str, path: &[u16]) -> String {
+    path.iter().fold(page.to_owned(), |id, index| format!("{id}/{index}"))
+}
+
+fn place(context: &str) -> (&str, Vec<u16>) {
+    let mut parts = context.split('/');
+    let page = parts.next().unwrap_or_default();
+    (page, parts.filter_map(|index| index.parse().ok()).collect())
+}

@@ -1,0 +1,177 @@
+//! What a page is made to believe about the device it is on.
+
+use std::time::Duration;
+
+use gauntlet_core::flow::Viewport;
+use serde_json::{Value, json};
+
+use crate::{
+    Emulation, Network, driver::GRACE, error::DriverError, pages::Pages, session::Session,
+};
+
+impl Session<'_> {
+    /// Sets the screen of the current page.
+    pub(crate) async fn emulate(
+        &mut self,
+        viewport: Viewport,
+        limit: Duration,
+    ) -> Result<(), DriverError> {
+        if self.driver.has_cdp() {
+            self.emulate_by_cdp(viewport, limit).await?;
+        } else if self.bidi.has_bidi() {
+            self.emulate_by_bidi(viewport, limit).await?;
+        } else {
+            self.resize(viewport, limit).await?;
+        }
+        self.viewport = viewport;
+        Ok(())
+    }
+
+    /// Ends the emulation of a screen, so that the page has the size of its window.
+    pub(crate) async fn show_window(&self, limit: Duration) -> Result<(), DriverError> {
+        if self.driver.has_cdp() {
+            let none = json!({});
+            self.driver.cdp("Emulation.clearDeviceMetricsOverride", none, limit).await?;
+        } else if let (true, Some(place)) = (self.bidi.has_bidi(), self.driver.place()) {
+            let none = json!({ "context": place.page, "viewport": null, "devicePixelRatio": null });
+            self.bidi.command("browsingContext.setViewport", none, limit).await?;
+        }
+        Ok(())
+    }
+
+    /// Sets the network of the current page.
+    pub(crate) async fn throttle_page(
+        &self,
+        network: Network,
+        limit: Duration,
+    ) -> Result<(), DriverError> {
+        if self.driver.has_cdp() {
+            // Measured: without `Network.enable` on this page the conditions are accepted and ignored.
+            self.driver.cdp("Network.enable", json!({}), limit).await?;
+            let conditions = match network {
+                Network::Offline => json!({
+                    "offline": true, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0,
+                }),
+                Network::Slow { download, upload, latency_ms } => json!({
+                    "offline": false, "latency": latency_ms,
+                    "downloadThroughput": download, "uploadThroughput": upload,
+                }),
+            };
+            self.driver.cdp("Network.emulateNetworkConditions", conditions, limit).await?;
+            return Ok(());
+        }
+        refuse(network != Network::Offline, "a slow network")?;
+        let page = self.driver.place().map(|place| place.page);
+        let offline = json!({ "networkConditions": { "type": "offline" }, "contexts": [page] });
+        self.bidi.command("emulation.setNetworkConditions", offline, limit).await.map(drop)
+    }
+
+    async fn emulate_by_cdp(&self, viewport: Viewport, limit: Duration) -> Result<(), DriverError> {
+        let orientation =
+            if viewport.is_landscape { ("landscapePrimary", 90) } else { ("portraitPrimary", 0) };
+        let metrics = json!({
+            "width": viewport.width, "height": viewport.height, "deviceScaleFactor": viewport.device_scale_factor,
+            "mobile": viewport.is_mobile, "screenOrientation": { "type": orientation.0, "angle": orientation.1 },
+        });
+        self.driver.cdp("Emulation.setDeviceMetricsOverride", metrics, limit).await?;
+        if viewport.has_touch != self.viewport.has_touch {
+            let touch = json!({ "enabled": viewport.has_touch, "maxTouchPoints": 1 });
+            self.driver.cdp("Emulation.setTouchEmulationEnabled", touch, limit).await?;
+        }
+        Ok(())
+    }
+
+    async fn emulate_by_bidi(
+        &self,
+        viewport: Viewport,
+        limit: Duration,
+    ) -> Result<(), DriverError> {
+        refuse(viewport.is_mobile, "a mobile viewport")?;
+        let Some(page) = self.driver.place().map(|place| place.page) else { return Ok(()) };
+        let size = json!({
+            "context": page, "viewport": { "width": viewport.width, "height": viewport.height },
+            "devicePixelRatio": viewport.device_scale_factor,
+        });
+        self.bidi.command("browsingContext.setViewport", size, limit).await?;
+        if viewport.has_touch != self.viewport.has_touch {
+            let touch = viewport.has_touch.then_some(1);
+            let touch = json!({ "maxTouchPoints": touch, "contexts": [page] });
+            match self.bidi.command("emulation.setTouchOverride", touch, limit).await {
+                // Firefox has it not yet.
+                Err(DriverError::Unsupported { .. }) => refuse(true, "touch")?,
+                answer => drop(answer?),
+            }
+        }
+        Ok(())
+    }
+
+    /// All that classic `WebDriver` can do is to size the window, so that the page inside has the size.
+    async fn resize(&self, viewport: Viewport, limit: Duration) -> Result<(), DriverError> {
+        refuse(viewport.is_mobile, "a mobile viewport")?;
+        refuse(viewport.has_touch, "touch")?;
+        let script =
+            "return [outerWidth - innerWidth, outerHeight - innerHeight, devicePixelRatio]";
+        let frame = json!({ "script": script, "args": [] });
+        let frame = self.driver.post("execute/sync", frame, limit).await?;
+        let ratio = frame[2].as_f64().unwrap_or(1.0);
+        refuse((ratio - viewport.device_scale_factor).abs() > 0.01, "another pixel ratio")?;
+        let outer = |inner: u32, at: usize| u64::from(inner) + frame[at].as_u64().unwrap_or(0);
+        let rect =
+            json!({ "width": outer(viewport.width, 0), "height": outer(viewport.height, 1) });
+        self.driver.post("window/rect", rect, limit).await.map(drop)
+    }
+}
+
+fn refuse(asked: bool, what: &str) -> Result<(), DriverError> {
+    if asked { Err(DriverError::Unsupported { what: what.to_owned() }) } else { Ok(()) }
+}
+
+/// Makes every page of a user context, popups included, believe in another place.
+pub(crate) async fn pretend(
+    bidi: &Pages,
+    emulation: &Emulation,
+    user_context: &str,
+    origins: &[String],
+) -> Result<(), DriverError> {
+    let order = async |method: &'static str, mut params: Value| {
+        params["userContexts"] = json!([user_context]);
+        bidi.command(method, params, GRACE).await
+    };
+    let Emulation { locale, timezone, geolocation, user_agent, network: _, permissions } =
+        emulation;
+    if let Some(locale) = locale {
+        order("emulation.setLocaleOverride", json!({ "locale": locale })).await?;
+    }
+    if let Some(timezone) = timezone {
+        order("emulation.setTimezoneOverride", json!({ "timezone": timezone })).await?;
+    }
+    if let Some(at) = geolocation {
+        let at =
+            json!({ "latitude": at.latitude, "longitude": at.longitude, "accuracy": at.accuracy });
+        order("emulation.setGeolocationOverride", json!({ "coordinates": at })).await?;
+    }
+    if let Some(user_agent) = user_agent {
+        order("emulation.setUserAgentOverride", json!({ "userAgent": user_agent })).await?;
+    }
+    for (name, origin) in
+        permissions.iter().flat_map(|name| origins.iter().map(move |at| (name, at)))
+    {
+        let grant = json!({
+            "descriptor": { "name": name }, "state": "granted", "origin": origin,
+            "userContext": user_context,
+        });
+        bidi.command("permissions.setPermission", grant, GRACE).await?;
+    }
+    Ok(())
+}
+
+/// Classic `WebDriver` knows no other place than the one it is in.
+pub(crate) fn refuse_to_pretend(emulation: &Emulation) -> Result<(), DriverError> {
+    let Emulation { locale, timezone, geolocation, user_agent, network: _, permissions } =
+        emulation;
+    refuse(locale.is_some(), "another locale")?;
+    refuse(timezone.is_some(), "another time zone")?;
+    refuse(geolocation.is_some(), "another place")?;
+    refuse(user_agent.is_some(), "another user agent")?;
+    refuse(!permissions.is_empty(), "permissions")
+}

@@ -1,0 +1,1 @@
+const act = (el, { left, top }) => { el.scrollTo({ left, top, behavior: 'instant' }); };

@@ -1,0 +1,119 @@
+//! Console and network of a test, as the browser tells them over `BiDi`. Bounded; secrets are redacted before anybody sees.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::{
+    driver::GRACE,
+    error::{DriverError, cut},
+    session::Session,
+};
+
+/// Entries that are kept of each; the first ones, since what follows a failure mostly repeats it.
+const ENTRIES_MAX: usize = 500;
+
+/// What a test's pages said and fetched.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Logs {
+    /// What was written to the console, errors that nobody caught included.
+    pub console: Vec<ConsoleEntry>,
+    /// What was fetched.
+    pub requests: Vec<Request>,
+    /// Entries that were not kept.
+    pub dropped: u32,
+}
+
+/// One entry of the console.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConsoleEntry {
+    /// `debug`, `info`, `warn` or `error`.
+    pub level: String,
+    /// What was written, or the error.
+    pub text: String,
+    /// Milliseconds since 1970, by the browser's clock.
+    pub at_ms: u64,
+}
+
+/// One request that has ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// GET, POST, …
+    pub method: String,
+    /// Without user and password.
+    pub url: String,
+    /// 0 if there was no answer.
+    pub status: u16,
+    /// Why there was none.
+    pub error: Option<String>,
+    /// From its start to the last byte.
+    pub duration: Duration,
+    /// Milliseconds since 1970, by the browser's clock.
+    pub at_ms: u64,
+}
+
+impl Logs {
+    /// Takes one event in, if it is one of ours.
+    pub(crate) fn take(&mut self, method: &str, params: &Value) {
+        let text = |value: &Value| cut(value.as_str().unwrap_or_default());
+        let at_ms = params["timestamp"].as_u64().unwrap_or_default();
+        match method {
+            "log.entryAdded" if self.console.len() < ENTRIES_MAX => {
+                self.console.push(ConsoleEntry {
+                    level: text(&params["level"]),
+                    text: text(&params["text"]),
+                    at_ms,
+                });
+            }
+            "network.responseCompleted" | "network.fetchError"
+                if self.requests.len() < ENTRIES_MAX =>
+            {
+                let request = &params["request"];
+                let started = request["timings"]["requestTime"].as_f64().unwrap_or_default();
+                let ended = request["timings"]["responseEnd"].as_f64().unwrap_or_default();
+                let status = params["response"]["status"].as_u64().unwrap_or_default();
+                self.requests.push(Request {
+                    method: text(&request["method"]),
+                    url: cut(&without_user(request["url"].as_str().unwrap_or_default())),
+                    status: u16::try_from(status).unwrap_or_default(),
+                    error: params["errorText"].as_str().map(cut),
+                    duration: Duration::from_secs_f64((ended - started).max(0.0) / 1_000.0),
+                    at_ms,
+                });
+            }
+            "log.entryAdded" | "network.responseCompleted" | "network.fetchError" => {
+                self.dropped += 1;
+            }
+            _ => {}
+        }
+    }
+
+    /// Changes every text that may hold a secret.
+    pub(crate) fn redact(&mut self, redact: impl Fn(&str) -> String) {
+        let requests = self.requests.iter_mut().map(|request| &mut request.url);
+        for text in self.console.iter_mut().map(|entry| &mut entry.text).chain(requests) {
+            *text = redact(text);
+        }
+    }
+}
+
+fn without_user(url: &str) -> String {
+    match url::Url::parse(url) {
+        Ok(mut parsed) if !parsed.username().is_empty() || parsed.password().is_some() => {
+            let _ = (parsed.set_username(""), parsed.set_password(None));
+            parsed.into()
+        }
+        _ => url.to_owned(),
+    }
+}
+
+impl Session<'_> {
+    /// Has console and network of this test written down.
+    pub(crate) async fn keep_logs(&self) -> Result<(), DriverError> {
+        let subscribe = json!({
+            "events": ["log.entryAdded", "network.responseCompleted", "network.fetchError"],
+            "userContexts": self.user_context.iter().collect::<Vec<_>>(),
+        });
+        self.bidi.command("session.subscribe", subscribe, GRACE).await.map(drop)
+    }
+}

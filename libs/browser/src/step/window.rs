@@ -1,0 +1,105 @@
+//! Windows and frames: which one the next steps act in, how big it is, and windows that a step opens.
+
+use gauntlet_core::flow::{FailureClass, FrameChoice, OpensWindow, Step, Value};
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::Done;
+use crate::{
+    locate::{Act, Want},
+    session::{Session, Stop, limit},
+};
+
+const FRAME: &str = include_str!("../js/act/frame.js");
+
+impl Session<'_> {
+    /// Makes a window the current one; its main frame, too.
+    pub(super) async fn select_window(
+        &mut self,
+        handle: &str,
+        deadline: Instant,
+    ) -> Result<Done, Stop> {
+        let there = self.bidi.wait_for(deadline, |events| {
+            events.context(handle).is_some_and(|page| page.parent.is_none()).then_some(())
+        });
+        if there.await.is_none() {
+            return Err(Stop::failure(FailureClass::Navigation, "there is no such window")
+                .because("the handle of an open window", handle));
+        }
+        self.current = Some((handle.to_owned(), Vec::new()));
+        Ok(Done::default())
+    }
+
+    /// Makes a frame of the current window the current one.
+    pub(super) async fn select_frame(
+        &mut self,
+        step: &Step,
+        choice: &FrameChoice,
+        deadline: Instant,
+    ) -> Result<Done, Stop> {
+        let (page, mut path) = self.target(step, deadline).await?;
+        let mut done = Done::default();
+        match choice {
+            FrameChoice::Top => path.clear(),
+            FrameChoice::Parent => {
+                path.pop();
+            }
+            FrameChoice::Index(text) => {
+                let index = text.trim().parse().map_err(|_| {
+                    Stop::failure(FailureClass::ImportError, "the index of a frame is not a number")
+                        .because("a number", text)
+                })?;
+                path.push(index);
+            }
+            FrameChoice::Element(selectors) => {
+                let act = Act { script: FRAME, given: json!({}) };
+                let ready = self.ready(step, selectors, Want::Present, act, deadline).await?;
+                let index = ready.done["index"].as_u64().unwrap_or_default();
+                path.push(u16::try_from(index).unwrap_or(u16::MAX));
+                done = Done::by(ready.alternative);
+            }
+        }
+        let before = self.current.replace((page, path));
+        // A frame that never comes is this step's failure, not the next one's.
+        if let Err(stop) = self.enter(step, deadline).await {
+            self.current = before;
+            return Err(stop);
+        }
+        Ok(done)
+    }
+
+    /// Waits for the window that a step has opened since `mark`, and returns its handle.
+    pub(super) async fn opened(
+        &mut self,
+        opens: &OpensWindow,
+        mark: u64,
+        done: Done,
+    ) -> Result<Done, Stop> {
+        let deadline = Instant::now() + opens.timeout;
+        let context = self.user_context.as_deref();
+        let found = self.bidi.wait_for(deadline, |events| events.opened_since(context, mark));
+        let Some(handle) = found.await else {
+            let message = "the step opened no window in time";
+            return Err(
+                Stop::failure(FailureClass::Navigation, message).because("a new window", "none")
+            );
+        };
+        let stored = opens.variable.clone().map(|variable| (variable, Value::Text(handle)));
+        Ok(Done { stored, ..done })
+    }
+
+    /// Sets the outer size of the window.
+    pub(super) async fn resize_window(
+        &mut self,
+        step: &Step,
+        (width, height): (f64, f64),
+        deadline: Instant,
+    ) -> Result<Done, Stop> {
+        self.enter(step, deadline).await?;
+        // An emulated screen would hide the size that the window gets.
+        self.show_window(limit(deadline)).await?;
+        let size = json!({ "width": width.round(), "height": height.round() });
+        self.post("window/rect", size, deadline).await?;
+        Ok(Done::default())
+    }
+}

@@ -1,0 +1,75 @@
+//! What each browser can do: the one table behind `import --check` and behind refusing a run before it starts.
+
+use super::{Step, StepKind, Viewport};
+
+/// A browser engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Engine {
+    /// Chromium, headless shell included.
+    Chromium,
+    /// Firefox.
+    Firefox,
+    /// WebKit.
+    Webkit,
+}
+
+impl Engine {
+    /// Every engine.
+    pub const ALL: [Self; 3] = [Self::Chromium, Self::Firefox, Self::Webkit];
+
+    /// Returns the stable name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Chromium => "chromium",
+            Self::Firefox => "firefox",
+            Self::Webkit => "webkit",
+        }
+    }
+}
+
+/// How a browser performs a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Support {
+    /// By the W3C's protocols.
+    Native,
+    /// By an endpoint of the browser's vendor.
+    Vendor,
+    /// Not at all, and why.
+    Impossible(&'static str),
+}
+
+/// Returns how `engine` performs `step`.
+#[must_use]
+pub fn support(step: &Step, engine: Engine) -> Support {
+    match (&step.kind, engine) {
+        (StepKind::SetViewport(_), Engine::Chromium) => Support::Vendor,
+        (StepKind::SetViewport(viewport), engine) => screen(*viewport, engine),
+        (StepKind::EmulateNetworkConditions { .. }, Engine::Chromium) => Support::Vendor,
+        (StepKind::EmulateNetworkConditions { download, upload, .. }, Engine::Firefox)
+            if *download == 0.0 && *upload == 0.0 =>
+        {
+            Support::Native
+        }
+        (StepKind::EmulateNetworkConditions { .. }, Engine::Firefox) => {
+            Support::Impossible("only being offline can be emulated, not a slow network")
+        }
+        (StepKind::EmulateNetworkConditions { .. }, Engine::Webkit) => {
+            Support::Impossible("network conditions cannot be emulated")
+        }
+        _ => Support::Native,
+    }
+}
+
+fn screen(viewport: Viewport, engine: Engine) -> Support {
+    if viewport.is_mobile {
+        return Support::Impossible("a mobile screen cannot be emulated");
+    }
+    match engine {
+        Engine::Webkit if viewport.has_touch => Support::Impossible("touch cannot be emulated"),
+        Engine::Webkit if (viewport.device_scale_factor - 1.0).abs() > f64::EPSILON => {
+            Support::Impossible("the device scale factor cannot be set")
+        }
+        Engine::Chromium | Engine::Firefox | Engine::Webkit => Support::Native,
+    }
+}
