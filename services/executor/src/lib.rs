@@ -26,6 +26,7 @@ mod cancel;
 mod claim;
 mod complete;
 mod config;
+mod emulation;
 mod fault;
 mod grpc;
 mod leases;

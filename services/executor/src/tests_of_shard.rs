@@ -10,6 +10,7 @@ use crate::{
     artifact,
     attempt::{self, Header},
     cancel::StopReason,
+    emulation,
     fault::FaultPoint,
     leases::Lease,
     report::Spool,
@@ -148,7 +149,18 @@ fn test_options(options: &v1::RunOptions) -> Result<TestOptions, String> {
         }
     };
     let timeout = timeout.min(TEST_TIMEOUT_MAX);
-    Ok(TestOptions { timeout, dialogs, screenshot_on_failure, ..TestOptions::default() })
+    let emulation = options.emulation.as_ref();
+    let viewport = emulation.and_then(|wanted| wanted.viewport.as_ref()).map(emulation::viewport);
+    let others = TestOptions::default();
+    Ok(TestOptions {
+        timeout,
+        dialogs,
+        screenshot_on_failure,
+        strict_asserted_events: options.strict_navigation,
+        viewport: viewport.unwrap_or(others.viewport),
+        emulation: emulation.map(emulation::emulation).unwrap_or_default(),
+        ..others
+    })
 }
 
 /// How the tests of a shard ended.

@@ -1,5 +1,6 @@
 //! The command line: what can be asked for. Owns names, defaults and help; carries nothing out.
 
+mod emulation;
 pub(crate) mod retry;
 pub(crate) mod run;
 pub(crate) mod values;

@@ -2,6 +2,7 @@
 
 mod catalog;
 mod convert;
+mod emulation;
 mod error;
 mod feed;
 mod finalizations;

@@ -43,7 +43,6 @@ pub enum Support {
 #[must_use]
 pub fn support(step: &Step, engine: Engine) -> Support {
     match (&step.kind, engine) {
-        (StepKind::SetViewport(_), Engine::Chromium) => Support::Vendor,
         (StepKind::SetViewport(viewport), engine) => screen(*viewport, engine),
         (StepKind::EmulateNetworkConditions { .. }, Engine::Chromium) => Support::Vendor,
         (StepKind::EmulateNetworkConditions { download, upload, .. }, Engine::Firefox)
@@ -61,7 +60,44 @@ pub fn support(step: &Step, engine: Engine) -> Support {
     }
 }
 
-fn screen(viewport: Viewport, engine: Engine) -> Support {
+/// What a run can make pages believe, besides their screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Belief {
+    /// Language and region.
+    Locale,
+    /// Time zone.
+    TimeZone,
+    /// Place on earth.
+    Geolocation,
+    /// Name of the browser.
+    UserAgent,
+    /// Permissions granted.
+    Permissions,
+    /// A network that is slow.
+    SlowNetwork,
+    /// No network.
+    Offline,
+}
+
+/// Returns how `engine` makes pages believe something.
+#[must_use]
+pub fn belief(belief: Belief, engine: Engine) -> Support {
+    match (engine, belief) {
+        (Engine::Chromium, Belief::SlowNetwork | Belief::Offline) => Support::Vendor,
+        (Engine::Firefox, Belief::SlowNetwork) => {
+            Support::Impossible("only being offline can be emulated, not a slow network")
+        }
+        (Engine::Chromium | Engine::Firefox, _) => Support::Native,
+        (Engine::Webkit, _) => Support::Impossible("it has no emulation but the size of its window"),
+    }
+}
+
+/// Returns how `engine` shows a page on a screen.
+#[must_use]
+pub fn screen(viewport: Viewport, engine: Engine) -> Support {
+    if engine == Engine::Chromium {
+        return Support::Vendor;
+    }
     if viewport.is_mobile {
         return Support::Impossible("a mobile screen cannot be emulated");
     }

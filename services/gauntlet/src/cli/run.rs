@@ -1,6 +1,7 @@
 //! Arguments of `run`, and the request they make.
 
 use super::TargetArgs;
+use super::emulation::EmulationArgs;
 use super::values::{Browser, Dialogs, OnInfraFailure, duration, pair};
 use clap::{Args, ValueHint};
 use gauntlet_proto::{edge::wire_duration, v1};
@@ -102,6 +103,11 @@ pub(crate) struct OptionArgs {
     /// What to do with alert, confirm and prompt.
     #[arg(long, value_enum, default_value_t = Dialogs::Accept)]
     pub(crate) dialogs: Dialogs,
+    /// Also compare the URL and title that a recording saw after a navigation.
+    #[arg(long)]
+    pub(crate) strict_navigation: bool,
+    #[command(flatten)]
+    pub(crate) emulation: EmulationArgs,
 }
 
 /// What is written about a finished run.
@@ -167,6 +173,8 @@ impl OptionArgs {
             screenshots: v1::ScreenshotMode::OnFailure as i32,
             stop_after_failures: self.fail_fast.unwrap_or(0),
             run_timeout: self.run_timeout.map(wire_duration),
+            emulation: self.emulation.wire(),
+            strict_navigation: self.strict_navigation,
         }
     }
 }

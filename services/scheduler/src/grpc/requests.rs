@@ -1,5 +1,6 @@
 //! Checks of requests about runs: every malformed field is named, all at once.
 
+use super::emulation;
 use crate::abort::AbortRequest;
 use crate::admit::{NewRunRequest, Selection};
 use crate::retry::RetryRequest;
@@ -147,6 +148,9 @@ fn check_options(options: &v1::RunOptions, violations: &mut Violations) {
         check_url("options.base_url", &options.base_url, violations);
     }
     check_variables("options.variables", &options.variables, violations);
+    if let Some(emulation) = &options.emulation {
+        emulation::check(emulation, options.browser(), violations);
+    }
     let failures = options.stop_after_failures;
     let failures_max = u32::try_from(RUN_TESTS_MAX).unwrap_or(u32::MAX);
     let rule = number(failures_max);
