@@ -2,7 +2,7 @@
 //!
 //! A command is repeated until it is answered; what was answered is kept, because the checker holds the mesh to it.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -20,7 +20,8 @@ use crate::world::World;
 
 /// Runs under way at once.
 const RUNS_AT_ONCE: usize = 64;
-/// How long a generation may go on after the last fault: several leases and their queue.
+/// How long, after the last fault, nothing may end while a generation goes on: several leases. As long as others end, it may be
+/// in their queue: there is one executor with a browser.
 const STUCK_AFTER: Duration = Duration::from_secs(150);
 /// How long a command may stay without an answer.
 const ANSWER_MAX: Duration = Duration::from_secs(90);
@@ -66,11 +67,23 @@ pub(crate) struct Progress {
 
 /// Generations that have ended, as the database says.
 #[derive(Debug, Default)]
-struct Ends(Mutex<HashSet<(Uuid, i32)>>);
+struct Ends(Mutex<HashMap<(Uuid, i32), Instant>>);
 
 impl Ends {
     fn has(&self, run_id: Uuid, generation: i32) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&(run_id, generation))
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&(run_id, generation))
+    }
+
+    fn saw(&self, ends: impl Iterator<Item = (Uuid, i32)>) {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for end in ends {
+            seen.entry(end).or_insert_with(Instant::now);
+        }
+    }
+
+    /// Returns when the newest end was seen.
+    fn newest(&self) -> Option<Instant> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().max().copied()
     }
 
     /// Reads the latest ends, for ever.
@@ -78,8 +91,7 @@ impl Ends {
         let query = "SELECT run_id, generation FROM scheduler.runs WHERE finished_at > now() - interval '60 s'";
         loop {
             let rows = world.sql.query(query, &[]).await?;
-            let ends = rows.iter().map(|row| (row.get(0), row.get(1)));
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(ends);
+            self.saw(rows.iter().map(|row| (row.get(0), row.get(1))));
             tokio::time::sleep(LOOK_INTERVAL).await;
         }
     }
@@ -237,11 +249,14 @@ impl Driver {
             if self.ends.has(record.run_id, record.generations) {
                 return Ok(());
             }
-            let calm = self.progress.calm_since.get().map(|since| begun.max(*since).elapsed());
+            let calm_since = self.progress.calm_since.get();
+            let calm = calm_since.map(|since| {
+                self.ends.newest().into_iter().fold(begun.max(*since), Instant::max).elapsed()
+            });
             if calm.is_some_and(|calm| calm >= STUCK_AFTER) {
                 let generation = record.generations;
                 let late = format!(
-                    "generation {generation} has not ended {STUCK_AFTER:?} after the last fault"
+                    "generation {generation} has not ended {STUCK_AFTER:?} after the last fault and the last end"
                 );
                 record.trouble.push(late);
                 return Ok(());

@@ -52,7 +52,7 @@ use world::{Sizes, World};
 const SETTLE_MAX: Duration = Duration::from_secs(120);
 const SETTLE_LOOK: Duration = Duration::from_millis(250);
 /// How long everything after the last fault may take, the start of the world included.
-const OVERTIME_MAX: Duration = Duration::from_secs(600);
+const OVERTIME_MAX: Duration = Duration::from_secs(900);
 /// How long processes may take to leave the process table.
 const GONE_MAX: Duration = Duration::from_secs(15);
 
