@@ -10,7 +10,7 @@ use crate::{
     flows,
     mutations::{At, Mutant, mutants},
     site,
-    support::{config, run},
+    support::{config, run, turn},
 };
 
 /// Browsers that run mutants at the same time; most of a mutant's time is waiting.
@@ -64,6 +64,7 @@ fn spoilt(flows: &[Flow]) -> Vec<Mutant> {
 /// One mutant of each mutation of each kind of step.
 #[tokio::test]
 async fn g4_every_mutation_of_every_kind_of_step_fails_at_the_right_step() {
+    let _turn = turn().await;
     let base = site::start().await;
     let mut seen = BTreeSet::new();
     let mut mutants = spoilt(&flows::all(&base));
@@ -76,6 +77,7 @@ async fn g4_every_mutation_of_every_kind_of_step_fails_at_the_right_step() {
 #[tokio::test]
 #[ignore = "takes minutes: every mutation of every step"]
 async fn g4_every_mutant_fails_at_the_right_step() {
+    let _turn = turn().await;
     let base = site::start().await;
     let mutants = spoilt(&flows::all(&base));
     println!("{} mutants", mutants.len());

@@ -25,18 +25,25 @@ async fn g2_every_reference_flow_has_its_own_runners_verdict() {
     for file in &files {
         let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let bytes = std::fs::read(file).expect("readable");
-        let flow = match gauntlet_recordings::parse(&bytes, &name) {
-            Ok(flow) => flow,
+        let flows = match gauntlet_recordings::import(&bytes, &name) {
+            Ok(flows) => flows,
             Err(error) => {
                 wrong.push(format!("{name}: {error}"));
                 continue;
             }
         };
-        let started = Instant::now();
-        let outcome = run(&mut slot, &flow).await;
-        println!("{:>5} ms {name} {:?}", started.elapsed().as_millis(), outcome.result);
-        if outcome.result.is_passed() == name.contains("-fail-") {
-            wrong.push(format!("{name}: {:?}", outcome.result));
+        for flow in &flows {
+            let started = Instant::now();
+            let outcome = run(&mut slot, flow).await;
+            let title = &flow.title;
+            println!(
+                "{:>5} ms {name} {title}: {:?}",
+                started.elapsed().as_millis(),
+                outcome.result
+            );
+            if outcome.result.is_passed() == name.contains("-fail-") {
+                wrong.push(format!("{name} {title}: {:?}", outcome.result));
+            }
         }
     }
     assert!(!files.is_empty() && wrong.is_empty(), "{wrong:#?}");

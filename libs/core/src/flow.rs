@@ -32,6 +32,7 @@ pub use value::Value;
 mod check;
 mod class;
 mod control;
+mod debug;
 mod keys;
 mod kind;
 mod parts;

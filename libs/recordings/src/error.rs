@@ -58,13 +58,20 @@ impl ImportErrors {
     }
 
     pub(crate) fn file_problem(&mut self, message: String) {
-        self.push(Problem {
+        self.push(Problem::of_field("", message));
+    }
+}
+
+impl Problem {
+    /// Makes a problem of a field of the file, outside of any step.
+    pub(crate) fn of_field(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
             test: None,
             step_number: None,
             step_type: None,
-            field: String::new(),
-            message,
-        });
+            field: field.into(),
+            message: message.into(),
+        }
     }
 }
 

@@ -11,6 +11,8 @@ use crate::{
     secret::looks_secret,
 };
 
+pub(crate) use selectors::selector;
+
 mod selectors;
 mod steps;
 

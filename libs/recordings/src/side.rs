@@ -34,6 +34,8 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 const RUN_DEPTH_MAX: usize = 16;
 /// Steps of one flow after inlining.
 const STEPS_MAX: usize = 10_000;
+/// Steps of all flows of a project after inlining.
+const PROJECT_STEPS_MAX: usize = 200_000;
 /// Names are quoted in labels and errors; a hostile one must not flood the log.
 const NAME_CHARS_MAX: usize = 80;
 
@@ -94,6 +96,7 @@ pub(crate) fn flows(json: &Value, errors: &mut ImportErrors) -> Vec<Flow> {
         .collect();
     let mut flows = Vec::new();
     let mut told = BTreeSet::new();
+    let mut step_count = 0;
     for (title, parts) in plan(&suites, &tests, errors) {
         errors.test = Some(title.clone());
         let mut inliner = Inliner {
@@ -110,6 +113,11 @@ pub(crate) fn flows(json: &Value, errors: &mut ImportErrors) -> Vec<Flow> {
         }
         let steps = inliner.steps;
         errors.test = None;
+        step_count += steps.len();
+        if step_count > PROJECT_STEPS_MAX {
+            errors.file_problem(format!("a project may have at most {PROJECT_STEPS_MAX} steps"));
+            break;
+        }
         flows.push(Flow {
             timeout: TIMEOUT,
             base_url: base_url.clone(),

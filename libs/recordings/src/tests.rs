@@ -168,6 +168,14 @@ fn errors_are_bounded_and_never_quote_a_value() {
     assert!(!errors.to_string().contains("hunter2"));
 }
 
+#[test]
+fn two_tests_of_a_file_cannot_have_the_same_title() {
+    let one = "gauntlet: 1\ntitle: a\nsteps: [close]\n";
+    let text = import(format!("{one}---\n{one}").as_bytes(), "f").expect_err("refused").to_string();
+    assert!(text.contains("f: test \"a\": title: another test of the file"), "{text}");
+    assert!(parse(format!("{one}---\n{}", one.replace(": a", ": b")).as_bytes(), "f").is_err());
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_the_parser_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {

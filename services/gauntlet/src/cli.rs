@@ -43,6 +43,8 @@ pub(crate) enum Command {
     Up(UpArgs),
     /// Check recordings and store them as tests.
     Import(ImportArgs),
+    /// Print recordings of any format as Gauntlet flows (YAML).
+    Export(ExportArgs),
     /// Wait for a run and report it as `run` does.
     Wait(WaitArgs),
     /// Print a run's events as they happen.
@@ -151,11 +153,11 @@ impl UpArgs {
 #[command(after_help = "\
 Examples:
   gauntlet import recordings/ --tag smoke
-  gauntlet import login.json --check      only check, talk to no mesh
+  gauntlet import login.side --check      only check: which browser performs which step how
 
 Either every recording is stored or none: all problems of all files are told at once (exit 2).")]
 pub(crate) struct ImportArgs {
-    /// Recordings (Chrome DevTools Recorder JSON), or folders of them.
+    /// Recordings, or folders of them: Chrome DevTools Recorder JSON, Selenium IDE (.side), Gauntlet flows (.yaml).
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
     /// Project to store them in.
@@ -167,11 +169,26 @@ pub(crate) struct ImportArgs {
     /// Label of the tests; can be repeated.
     #[arg(long = "tag", value_name = "TAG")]
     pub(crate) tags: Vec<String>,
-    /// Only check the recordings; nothing is sent.
+    /// Only check the recordings, and print for every step how each browser performs it; nothing is sent.
     #[arg(long)]
     pub(crate) check: bool,
     #[command(flatten)]
     pub(crate) target: TargetArgs,
+}
+
+/// Arguments of `export`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  gauntlet export login.side > login.yaml    one YAML stream, a document for each test
+  gauntlet export --schema                   the JSON Schema of the format, for editors")]
+pub(crate) struct ExportArgs {
+    /// Recordings of any format, or folders of them.
+    #[arg(required_unless_present = "schema", value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Print the JSON Schema of Gauntlet flows instead.
+    #[arg(long, conflicts_with = "paths")]
+    pub(crate) schema: bool,
 }
 
 /// Arguments of `watch`.

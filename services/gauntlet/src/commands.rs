@@ -5,7 +5,7 @@ use crate::client::Mesh;
 use crate::failure::Failure;
 use crate::report::document::{Document, ListedRun};
 use crate::report::summary;
-use crate::{audit, demo, endpoint, follow, import, names, output, report, retry, run, up};
+use crate::{audit, demo, endpoint, export, follow, import, names, output, report, retry, run, up};
 use gauntlet_proto::v1;
 use gauntlet_runtime::Exit;
 
@@ -16,6 +16,7 @@ pub(crate) async fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Retry(args) => Box::pin(retry::retry(*args)).await,
         Command::Up(args) => Box::pin(up::up(args)).await,
         Command::Import(args) => import(args).await,
+        Command::Export(args) => export::export(&args),
         Command::Wait(args) => run::wait(args).await,
         Command::Watch(args) => run::watch::watch(&args.run_id, &args.target).await,
         Command::Get(args) => get(args).await,
@@ -37,7 +38,9 @@ async fn import(args: ImportArgs) -> Result<Exit, Failure> {
     let loaded = import::load(&args.paths)?;
     let count = loaded.len();
     if args.check {
-        output::line(&format!("{count} recordings are valid"));
+        let tests: usize = loaded.iter().map(|one| one.flows.len()).sum();
+        output::line(import::check::table(&loaded).trim_end());
+        output::line(&format!("{count} recordings are valid and hold {tests} tests"));
         return Ok(Exit::Clean);
     }
     let mesh = mesh_of(&args.target).await?;

@@ -5,6 +5,7 @@
 
 use crate::client::Mesh;
 use crate::failure::Failure;
+use gauntlet_core::flow::Flow;
 use gauntlet_proto::v1;
 use gauntlet_recordings::RECORDING_BYTES_MAX;
 use std::collections::{HashMap, HashSet};
@@ -12,19 +13,22 @@ use std::path::{Path, PathBuf};
 
 /// Recordings of one message, in bytes, so that no message holds up others; a larger recording goes alone.
 const BATCH_BYTES_MAX: usize = 3_500_000;
-/// Recordings of one message.
-const BATCH_RECORDINGS_MAX: usize = 1_000;
+/// Tests of one message.
+const BATCH_TESTS_MAX: usize = gauntlet_recordings::TESTS_MAX;
 /// Folders within folders.
 const FOLDER_DEPTH_MAX: usize = 64;
-const EXTENSION: &str = "json";
+/// What recordings in folders are called.
+const EXTENSIONS: [&str; 4] = ["json", "side", "yaml", "yml"];
 
 /// A recording that was found and is valid.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Loaded {
     /// Its name relative to what was asked for.
     pub(crate) file: String,
     /// Its bytes.
     pub(crate) content: Vec<u8>,
+    /// Its tests.
+    pub(crate) flows: Vec<Flow>,
 }
 
 /// Finds and checks every recording; order is that of `paths`, folders by name.
@@ -40,15 +44,18 @@ pub(crate) fn load(paths: &[PathBuf]) -> Result<Vec<Loaded>, Failure> {
     let mut titles: HashMap<(String, String), PathBuf> = HashMap::new();
     for (path, file) in found.files {
         match read(&path) {
-            Ok((content, title)) => {
-                if let Some(other) = titles.insert((file.clone(), title), path.clone()) {
+            Ok((content, flows)) => {
+                let same = flows.iter().find_map(|flow| {
+                    titles.insert((file.clone(), flow.title.clone()), path.clone())
+                });
+                if let Some(other) = same {
                     problems.push(format!(
                         "{}: has the same file name and title as {}; import their common folder instead",
                         path.display(),
                         other.display()
                     ));
                 }
-                loaded.push(Loaded { file, content });
+                loaded.push(Loaded { file, content, flows });
             }
             Err(text) => problems.extend(text.lines().map(str::to_owned)),
         }
@@ -88,18 +95,15 @@ pub(crate) async fn send(
 
 fn batches(loaded: Vec<Loaded>) -> Vec<Vec<Loaded>> {
     let mut batches: Vec<Vec<Loaded>> = Vec::new();
-    let mut bytes = 0;
+    let (mut bytes, mut tests) = (0, 0);
     for one in loaded {
         let size = one.content.len() + one.file.len();
+        bytes += size;
+        tests += one.flows.len();
         match batches.last_mut() {
-            Some(batch)
-                if bytes + size <= BATCH_BYTES_MAX && batch.len() < BATCH_RECORDINGS_MAX =>
-            {
-                bytes += size;
-                batch.push(one);
-            }
+            Some(batch) if bytes <= BATCH_BYTES_MAX && tests <= BATCH_TESTS_MAX => batch.push(one),
             _ => {
-                bytes = size;
+                (bytes, tests) = (size, one.flows.len());
                 batches.push(vec![one]);
             }
         }
@@ -107,8 +111,8 @@ fn batches(loaded: Vec<Loaded>) -> Vec<Vec<Loaded>> {
     batches
 }
 
-/// Reads and checks one file; returns its bytes and its title, or its problems, one a line.
-fn read(path: &Path) -> Result<(Vec<u8>, String), String> {
+/// Reads and checks one file; returns its bytes and its tests, or its problems, one a line.
+fn read(path: &Path) -> Result<(Vec<u8>, Vec<Flow>), String> {
     let shown = path.display();
     let metadata =
         std::fs::metadata(path).map_err(|error| format!("{shown}: cannot be read: {error}"))?;
@@ -120,9 +124,9 @@ fn read(path: &Path) -> Result<(Vec<u8>, String), String> {
     }
     let content =
         std::fs::read(path).map_err(|error| format!("{shown}: cannot be read: {error}"))?;
-    let flow = gauntlet_recordings::parse(&content, &shown.to_string())
+    let flows = gauntlet_recordings::import(&content, &shown.to_string())
         .map_err(|errors| errors.to_string())?;
-    Ok((content, flow.title))
+    Ok((content, flows))
 }
 
 /// The files to import, each once: where it is and what it is called.
@@ -141,7 +145,10 @@ impl Found {
             let mut inner = Vec::new();
             walk(path, 0, &mut inner)?;
             if inner.is_empty() {
-                return Err(format!("{shown}: the folder holds no recording (*.{EXTENSION})"));
+                return Err(format!(
+                    "{shown}: the folder holds no recording (*.{})",
+                    EXTENSIONS.join(", *.")
+                ));
             }
             for file in inner {
                 let name = file.strip_prefix(path).unwrap_or(&file).to_string_lossy().into_owned();
@@ -186,13 +193,15 @@ fn walk(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Str
             walk(&path, depth + 1, files)?;
         } else if path
             .extension()
-            .is_some_and(|extension| extension.eq_ignore_ascii_case(EXTENSION))
+            .is_some_and(|found| EXTENSIONS.iter().any(|known| found.eq_ignore_ascii_case(known)))
         {
             files.push(path);
         }
     }
     Ok(())
 }
+
+pub(crate) mod check;
 
 #[cfg(test)]
 mod tests;

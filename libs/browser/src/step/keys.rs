@@ -42,7 +42,7 @@ impl Session<'_> {
                         }
                     }
                 }
-                _ if beyond_keys(text) => self.insert(text, deadline).await?,
+                _ if self.beyond_keys(text) => self.insert(text, deadline).await?,
                 _ => self.stroke(&strokes, deadline).await?,
             }
             if strokes.is_empty() && ready.done["cleared"] == true {
@@ -54,12 +54,18 @@ impl Session<'_> {
 
     /// Types a text in which nothing is the name of a key, into what has the focus.
     pub(super) async fn type_text(&self, text: &str, deadline: Instant) -> Result<(), Stop> {
-        if beyond_keys(text) {
+        if self.beyond_keys(text) {
             return self.insert(text, deadline).await;
         }
         let typed = text.chars().filter_map(keys::typed);
         let strokes: Vec<_> = typed.flat_map(|key| [Stroke::Down(key), Stroke::Up(key)]).collect();
         self.stroke(&strokes, deadline).await
+    }
+
+    /// Tells whether a text has characters that the driver's keyboard does not know: for chromedriver those beyond the basic
+    /// plane.
+    fn beyond_keys(&self, text: &str) -> bool {
+        self.driver.has_cdp() && text.chars().any(|c| u32::from(c) > 0xFFFF)
     }
 
     async fn insert(&self, text: &str, deadline: Instant) -> Result<(), Stop> {
@@ -183,11 +189,6 @@ fn allowed(folder: Option<&Path>, path: &str) -> Result<PathBuf, Stop> {
         return Err(refused(format!("{path} is no file")));
     }
     Ok(file)
-}
-
-/// Tells whether a text has characters that the driver's keyboard does not know: those beyond the basic plane.
-fn beyond_keys(text: &str) -> bool {
-    text.chars().any(|c| u32::from(c) > 0xFFFF)
 }
 
 pub(super) fn key_of(modifier: Modifier) -> char {

@@ -17,6 +17,8 @@ use crate::{
 const PRESS: Duration = Duration::ZERO;
 /// Pixels of the first movement of a drag: less would be no drag to some pages.
 const TUG: f64 = 8.0;
+/// Only Chromium drags what pages call `draggable` when a driver moves its mouse; elsewhere the page is told so.
+const DROP: &str = include_str!("../js/drop.js");
 const OUT: &str = include_str!("../js/act/out.js");
 
 impl Session<'_> {
@@ -110,8 +112,12 @@ impl Session<'_> {
         let up = json!({ "type": "pointerUp", "button": 0 });
         match self.ready(step, onto, want, Act::nothing(), deadline).await {
             Ok(target) => {
-                self.point(vec![move_to(&target, 1.0), towards(&target), up], &[], deadline)
-                    .await?;
+                let drop = vec![move_to(&target, 1.0), towards(&target), up];
+                self.point(drop, &[], deadline).await?;
+                if !self.driver.has_cdp() {
+                    let both = json!([held.element, target.element]);
+                    self.execute(DROP, both, deadline).await?;
+                }
                 Ok(Done::by(held.alternative))
             }
             Err(stop) => {

@@ -56,7 +56,7 @@ fn chain(index: usize, alternative: &Value, fields: &mut Fields<'_>) -> Option<C
 }
 
 /// Reads one selector by its prefix.
-fn selector(text: &str) -> Result<Selector, &'static str> {
+pub(crate) fn selector(text: &str) -> Result<Selector, &'static str> {
     let (make, rest): (fn(String) -> Selector, _) = if let Some(rest) = text.strip_prefix("aria/") {
         return aria(rest);
     } else if let Some(rest) = text.strip_prefix("text/") {

@@ -67,7 +67,10 @@ fn an_empty_folder_and_a_missing_file_are_errors() {
     let folder = tempfile::tempdir().unwrap();
     let text = problems(&[folder.path().to_owned(), folder.path().join("no.json")]);
     assert!(text.contains("2 problems"), "{text}");
-    assert!(text.contains("the folder holds no recording (*.json)"), "{text}");
+    assert!(
+        text.contains("the folder holds no recording (*.json, *.side, *.yaml, *.yml)"),
+        "{text}"
+    );
     assert!(text.contains("no.json: cannot be read"), "{text}");
 }
 
@@ -84,11 +87,32 @@ fn two_files_that_would_be_one_test_are_refused() {
 
 #[test]
 fn batches_stay_below_both_limits_and_keep_the_order() {
-    let one =
-        |size: usize, file: usize| Loaded { file: file.to_string(), content: vec![b' '; size] };
-    let big = batches((0..4).map(|file| one(1_500_000, file)).collect());
+    let one = |size: usize, tests: usize, file: usize| Loaded {
+        file: file.to_string(),
+        content: vec![b' '; size],
+        flows: vec![Flow::new("t", Vec::new()); tests],
+    };
+    let sizes = |loaded: Vec<Loaded>| batches(loaded).iter().map(Vec::len).collect::<Vec<_>>();
+    let big = batches((0..4).map(|file| one(1_500_000, 1, file)).collect());
     assert_eq!(big.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2]);
     assert_eq!(big[1][0].file, "2");
-    let many = batches((0..2_001).map(|file| one(1, file)).collect());
-    assert_eq!(many.iter().map(Vec::len).collect::<Vec<_>>(), [1_000, 1_000, 1]);
+    assert_eq!(sizes((0..2_001).map(|file| one(1, 1, file)).collect()), [1_000, 1_000, 1]);
+    assert_eq!(sizes((0..4).map(|file| one(1, 400, file)).collect()), [2, 2]);
+}
+
+#[test]
+fn one_file_may_hold_several_tests_in_any_format() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let side = r#"{"version":"2.0","url":"http://x/","suites":[],"urls":[],"tests":[
+        {"id":"1","name":"one","commands":[{"command":"open","target":"/","value":""}]},
+        {"id":"2","name":"two","commands":[{"command":"open","target":"/","value":""}]}]}"#;
+    fs::write(root.join("a.side"), side).unwrap();
+    fs::write(root.join("b.yaml"), "gauntlet: 1\ntitle: three\nsteps: [close]\n").unwrap();
+    let loaded = load(&[root.to_owned()]).unwrap();
+    let titles: Vec<_> = loaded
+        .iter()
+        .flat_map(|one| one.flows.iter().map(|flow| (one.file.as_str(), flow.title.as_str())))
+        .collect();
+    assert_eq!(titles, [("a.side", "one"), ("a.side", "two"), ("b.yaml", "three")]);
 }

@@ -5,9 +5,10 @@ use super::convert::{self, page_key, page_token};
 use super::error::CallError;
 use super::requests::{check_tags, check_url, check_variables, name, project};
 use crate::store::catalog::{CheckedRecording, EnvironmentRow};
-use gauntlet_core::TestId;
+use gauntlet_core::{TestId, flow::Flow};
 use gauntlet_proto::edge::{self, Violations};
 use gauntlet_proto::v1;
+use gauntlet_recordings::{TESTS_MAX, TITLE_CHARS_MAX};
 use gauntlet_rpc::{invalid_fields, status};
 use gauntlet_runtime::ids;
 use sha2::{Digest as _, Sha256};
@@ -16,7 +17,6 @@ use tonic::Status;
 
 const RECORDINGS_MAX: usize = 1_000;
 const FILE_CHARS_MAX: usize = 512;
-const TITLE_CHARS_MAX: usize = 256;
 
 pub(crate) async fn import_tests(
     h: &Handlers,
@@ -36,6 +36,10 @@ pub(crate) async fn import_tests(
     }
     violations.finish().map_err(|v| invalid_fields(&v))?;
     let recordings = checked(request.recordings).map_err(|error| status(&error))?;
+    let rule = format!("{} tests, at most {TESTS_MAX}", recordings.len());
+    let mut violations = Violations::default();
+    violations.check(recordings.len() <= TESTS_MAX, "recordings", rule);
+    violations.finish().map_err(|v| invalid_fields(&v))?;
     let project = project.unwrap_or_default();
     let stored = h.store.import_tests(&project, !request.draft, &recordings).await;
     let stored = stored.map_err(|error| status(&CallError::Store(error)))?;
@@ -52,16 +56,8 @@ fn checked(recordings: Vec<v1::Recording>) -> Result<Vec<CheckedRecording>, Call
     let mut errors = Vec::new();
     let mut checked: Vec<CheckedRecording> = Vec::new();
     for recording in recordings {
-        match gauntlet_recordings::parse(&recording.content, &recording.file) {
-            Ok(flow) => checked.push(CheckedRecording {
-                test_id: TestId(ids::v7()),
-                hash: Sha256::digest(&recording.content).to_vec(),
-                step_count: u32::try_from(flow.steps.len()).unwrap_or(u32::MAX),
-                name: flow.title.replace('\0', "\u{fffd}").chars().take(TITLE_CHARS_MAX).collect(),
-                file: recording.file,
-                tags: recording.tags,
-                content: recording.content,
-            }),
+        match gauntlet_recordings::import(&recording.content, &recording.file) {
+            Ok(flows) => checked.extend(flows.iter().map(|flow| stored(flow, &recording))),
             Err(error) => errors.push(error),
         }
     }
@@ -76,6 +72,20 @@ fn checked(recordings: Vec<v1::Recording>) -> Result<Vec<CheckedRecording>, Call
     let mut index = 0..;
     checked.retain(|r| seen.get(&(r.file.clone(), r.name.clone())).copied() == index.next());
     Ok(checked)
+}
+
+/// What is stored of one test: its flow as a document of our own, so that executors read one format only.
+fn stored(flow: &Flow, recording: &v1::Recording) -> CheckedRecording {
+    let content = gauntlet_recordings::to_json(flow).into_bytes();
+    CheckedRecording {
+        test_id: TestId(ids::v7()),
+        hash: Sha256::digest(&content).to_vec(),
+        step_count: u32::try_from(flow.steps.len()).unwrap_or(u32::MAX),
+        name: flow.title.replace('\0', "\u{fffd}").chars().take(TITLE_CHARS_MAX).collect(),
+        file: recording.file.clone(),
+        tags: recording.tags.clone(),
+        content,
+    }
 }
 
 pub(crate) async fn list_tests(

@@ -16,6 +16,8 @@ const act = (el, { value, again }) => {
     el.focus();
     return {};
   }
+  // After a look into a frame WebKit types into it, though the focus seems to be here.
+  window.focus();
   const form = el instanceof HTMLInputElement || el instanceof HTMLTextAreaElement;
   if (form && el.type === 'file') return { file: true };
   if ((form && typeable.has(el.type)) || el.isContentEditable) {

@@ -1,6 +1,8 @@
 // Gives the control the focus, with its caret at the end, and empties it if asked to. Keys are typed afterwards, but a control
 // without a text to type into takes the whole value at once.
 const act = (el, { clear, value, again }) => {
+  // After a look into a frame WebKit types into it, though the focus seems to be here.
+  window.focus();
   const form = el instanceof HTMLInputElement || el instanceof HTMLTextAreaElement;
   if (form && el.type === 'file') return { file: true };
   if (form && ['color', 'date', 'datetime-local', 'month', 'range', 'time', 'week'].includes(el.type)) {
