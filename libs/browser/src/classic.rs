@@ -21,11 +21,17 @@ use crate::{
     session::{POLL, limit},
 };
 
-/// Frames of one page that are looked at, and how deep: pages full of advertisements would slow every step down.
-const FRAMES_MAX: u16 = 8;
-const DEPTH_MAX: usize = 3;
-const LOOK: &str =
-    "return [performance.timeOrigin, location.href, document.readyState, window.length]";
+/// Frames of one document that are looked at, and how deep: pages full of advertisements would slow every step down.
+const FRAMES_MAX: u32 = 16;
+const DEPTH_MAX: u32 = 3;
+/// Frames are looked at from above: to step into one would take the focus there. One of another origin shows nothing.
+const LOOK: &str = "const look = (win, depth) => {
+  const at = { url: '', ready: '', began: 0, frames: [] };
+  try { Object.assign(at, { url: win.location.href, ready: win.document.readyState, began: win.performance.timeOrigin }); } catch (error) { return at; }
+  for (let i = 0; depth > 0 && i < Math.min(win.length, arguments[0]); i++) at.frames.push(look(win[i], depth - 1));
+  return at;
+};
+return look(window, arguments[1]);";
 const DESTROYED: &str = "browsingContext.contextDestroyed";
 
 /// The pages of one session.
@@ -208,7 +214,7 @@ impl Classic {
                 self.tell("browsingContext.contextCreated", handle, "");
             }
             self.driver.go(handle, &[], within).await?;
-            self.look_at(handle, &[], within, &mut there).await?;
+            self.look_at(handle, within, &mut there).await?;
         }
         let gone: Vec<_> =
             lock(&self.seen).keys().filter(|id| !there.contains(*id)).cloned().collect();
@@ -219,52 +225,41 @@ impl Classic {
         Ok(())
     }
 
-    /// Looks at the document that commands go to, and at its frames.
+    /// Looks at the page that commands go to, and at its frames.
     async fn look_at(
         &self,
         page: &str,
-        path: &[u16],
         within: Duration,
         there: &mut Vec<String>,
     ) -> Result<(), DriverError> {
-        let id = context_at(page, path);
-        let look = json!({ "script": LOOK, "args": [] });
+        let look = json!({ "script": LOOK, "args": [FRAMES_MAX, DEPTH_MAX] });
         let found = self.driver.post("execute/sync", look, within).await?;
-        let Some(url) = found[1].as_str() else { return Ok(()) };
+        let Some(url) = found["url"].as_str() else { return Ok(()) };
         // Some drivers say where the page is going, before it is there.
-        let leaving = path.is_empty()
-            && self
-                .driver
-                .call(Method::GET, "url", None, within)
-                .await?
-                .as_str()
-                .is_some_and(|going| going != url && found[2] == "complete");
-        let now = Seen {
-            origin: found[0].as_f64().unwrap_or_default(),
-            url: url.to_owned(),
-            ready: found[2].as_str().unwrap_or_default().to_owned(),
-            leaving,
-        };
-        self.compare(&id, now);
-        let frames = u16::try_from(found[3].as_u64().unwrap_or_default()).unwrap_or(u16::MAX);
-        if path.len() >= DEPTH_MAX {
-            return Ok(());
-        }
-        for index in 0..frames.min(FRAMES_MAX) {
-            let below = [path, &[index]].concat();
-            let child = context_at(page, &below);
-            there.push(child.clone());
+        let leaving = self
+            .driver
+            .call(Method::GET, "url", None, within)
+            .await?
+            .as_str()
+            .is_some_and(|going| going != url && found["ready"] == "complete");
+        self.note(page, &found, leaving, there);
+        Ok(())
+    }
+
+    /// Notes what a look has found in a document and those below it.
+    fn note(&self, id: &str, found: &Value, leaving: bool, there: &mut Vec<String>) {
+        let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
+        let origin = found["began"].as_f64().unwrap_or_default();
+        self.compare(id, Seen { origin, url: text("url"), ready: text("ready"), leaving });
+        for (index, frame) in found["frames"].as_array().into_iter().flatten().enumerate() {
+            let child = format!("{id}/{index}");
             if self.events().context(&child).is_none() {
                 let created = json!({ "context": child, "parent": id, "url": "" });
                 self.events().take("browsingContext.contextCreated", &created);
             }
-            match self.driver.go(page, &below, within).await {
-                Ok(()) => Box::pin(self.look_at(page, &below, within, there)).await?,
-                Err(error) if error.is_fatal() => return Err(error),
-                Err(_) => {}
-            }
+            self.note(&child, frame, false, there);
+            there.push(child);
         }
-        Ok(())
     }
 
     fn compare(&self, id: &str, now: Seen) {
@@ -295,11 +290,7 @@ impl Classic {
     }
 }
 
-/// Returns the id of a frame: the page's handle and the way down.
-fn context_at(page: &str, path: &[u16]) -> String {
-    path.iter().fold(page.to_owned(), |id, index| format!("{id}/{index}"))
-}
-
+/// Reads the id of a frame: the page's handle and the way down.
 fn place(context: &str) -> (&str, Vec<u16>) {
     let mut parts = context.split('/');
     let page = parts.next().unwrap_or_default();

@@ -153,14 +153,14 @@ pub(crate) async fn pretend(
     if let Some(user_agent) = user_agent {
         order("emulation.setUserAgentOverride", json!({ "userAgent": user_agent })).await?;
     }
-    for (name, origin) in
-        permissions.iter().flat_map(|name| origins.iter().map(move |at| (name, at)))
-    {
-        let grant = json!({
-            "descriptor": { "name": name }, "state": "granted", "origin": origin,
-            "userContext": user_context,
-        });
-        bidi.command("permissions.setPermission", grant, GRACE).await?;
+    for name in permissions {
+        for origin in origins {
+            let grant = json!({
+                "descriptor": { "name": name }, "state": "granted", "origin": origin,
+                "userContext": user_context,
+            });
+            bidi.command("permissions.setPermission", grant, GRACE).await?;
+        }
     }
     Ok(())
 }

@@ -19,7 +19,9 @@ use crate::{
     slots::Slot,
 };
 use futures_util::future::join_all;
-use gauntlet_browser::{Control, DialogPolicy, LaunchError, TestOptions, TestOutcome, TestResult};
+use gauntlet_browser::{
+    Control, DialogPolicy, LaunchError, Logs, TestOptions, TestOutcome, TestResult,
+};
 use gauntlet_core::{
     flow::{FailureClass, Flow, origin_of},
     limits::{TEST_TIMEOUT_DEFAULT, TEST_TIMEOUT_MAX},
@@ -398,7 +400,14 @@ impl TestsOfShard<'_> {
 }
 
 fn overrun(duration: Duration, result: TestResult) -> TestOutcome {
-    TestOutcome { result, steps: Vec::new(), screenshot: None, duration, dialog_count: 0 }
+    TestOutcome {
+        result,
+        steps: Vec::new(),
+        screenshot: None,
+        duration,
+        dialog_count: 0,
+        logs: Logs::default(),
+    }
 }
 
 fn launch_failed(error: &LaunchError) -> WorkEnd {

@@ -137,7 +137,14 @@ impl LiveBrowser for Scripted {
             }
             let screenshot = matches!(result, TestResult::Failed(_)).then(|| b"png".to_vec());
             let duration = Duration::from_millis(1);
-            TestOutcome { result, steps: Vec::new(), screenshot, duration, dialog_count: 0 }
+            TestOutcome {
+                result,
+                steps: Vec::new(),
+                screenshot,
+                duration,
+                dialog_count: 0,
+                logs: gauntlet_browser::Logs::default(),
+            }
         })
     }
 
