@@ -150,11 +150,12 @@ fn drop_typing_in_progress(all: &mut [Action<'_>]) {
         if all[at].kind() != "input" {
             continue;
         }
-        let next = all[at + 1..].iter().find(|action| {
-            !action.is_dropped
-                && !matches!(action.kind(), "scroll" | "hover" | "modal-lifecycle")
-                && !(action.kind() == "click" && action.is_same_element(&all[at]))
-        });
+        let passes = |action: &&Action<'_>| {
+            action.is_dropped
+                || matches!(action.kind(), "scroll" | "hover" | "modal-lifecycle")
+                || (action.kind() == "click" && action.is_same_element(&all[at]))
+        };
+        let next = all[at + 1..].iter().find(|action| !passes(action));
         let again =
             next.is_some_and(|next| next.kind() == "input" && next.is_same_element(&all[at]));
         all[at].is_dropped |= again;
