@@ -3,8 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use gauntlet_browser::{
-    BrowserKind, BrowserSlot, Control as Handle, STEP_RECORDS_MAX, StepFailure, TestOptions,
-    TestResult,
+    BrowserSlot, Control as Handle, STEP_RECORDS_MAX, StepFailure, TestOptions, TestResult,
 };
 use gauntlet_core::flow::{
     Chain, Comparison, Control, FailureClass, Flow, Selector, Selectors, Source, Step, StepKind,
@@ -14,28 +13,13 @@ use gauntlet_core::flow::{
 use crate::{
     flows::{self, check, click, css, flow, marker, says, script, step, typing},
     site,
-    support::{config, config_of, run, turn},
+    support::{config, run},
 };
 
 #[tokio::test]
 async fn g2_every_kind_of_step_passes_where_it_should() {
-    every_flow_passes(BrowserKind::HeadlessShell).await;
-}
-
-#[tokio::test]
-async fn g1_firefox_performs_every_kind_of_step() {
-    every_flow_passes(BrowserKind::Firefox).await;
-}
-
-#[tokio::test]
-async fn g1_webkit_performs_every_kind_of_step() {
-    every_flow_passes(BrowserKind::WebKit).await;
-}
-
-async fn every_flow_passes(kind: BrowserKind) {
-    let _turn = turn().await;
     let base = site::start().await;
-    let mut slot = BrowserSlot::new(config_of(kind, &format!("kinds-{kind:?}")));
+    let mut slot = BrowserSlot::new(config("kinds"));
     let mut wrong = Vec::new();
     for flow in flows::all(&base) {
         let outcome = run(&mut slot, &flow).await;

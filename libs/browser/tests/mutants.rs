@@ -1,7 +1,7 @@
 //! Zero false passes (G4): every correct flow is spoilt in every way that fits one of its steps, and each mutant must fail at
 //! the right step with the right class.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use gauntlet_browser::{BrowserSlot, TestResult};
 use gauntlet_core::flow::Flow;
@@ -57,6 +57,22 @@ async fn run_all(marker: &str, mutants: Vec<Mutant>) -> Vec<String> {
     futures_util::future::join_all(runs).await.concat()
 }
 
+/// The correct recordings of every format that is imported.
+fn imported(base: &str) -> Vec<Flow> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats");
+    let mut all = Vec::new();
+    for file in std::fs::read_dir(folder).expect("formats").flatten() {
+        let name = file.file_name().to_string_lossy().into_owned();
+        let bytes = std::fs::read(file.path()).expect("readable");
+        for mut flow in gauntlet_recordings::import(&bytes, &name).expect("valid") {
+            flow.rebase(base);
+            flow.title.clone_from(&name);
+            all.push(flow);
+        }
+    }
+    all
+}
+
 fn spoilt(flows: &[Flow]) -> Vec<Mutant> {
     flows.iter().flat_map(|flow| mutants(flow, PATIENCE)).collect()
 }
@@ -74,12 +90,33 @@ async fn g4_every_mutation_of_every_kind_of_step_fails_at_the_right_step() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// One mutant of each mutation of each format.
+#[tokio::test]
+async fn g4_every_format_passes_and_every_mutation_of_it_fails_at_the_right_step() {
+    let _turn = turn().await;
+    let base = site::start().await;
+    let flows = imported(&base);
+    assert_eq!(flows.len(), 4, "Recorder, Selenium IDE, SaveAction and Gauntlet's own");
+    let mut slot = BrowserSlot::new(config("formats"));
+    for flow in &flows {
+        assert_eq!(run(&mut slot, flow).await.result, TestResult::Passed, "{}", flow.title);
+    }
+    slot.stop().await;
+    let mut seen = BTreeSet::new();
+    let mut mutants = spoilt(&flows);
+    let what = |name: &str| name.split(':').next().unwrap_or_default().to_owned();
+    mutants.retain(|mutant| seen.insert((mutant.flow.title.clone(), what(&mutant.name))));
+    assert!(mutants.len() > 30, "{}", mutants.len());
+    let wrong = run_all("formats", mutants).await;
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 #[tokio::test]
 #[ignore = "takes minutes: every mutation of every step"]
 async fn g4_every_mutant_fails_at_the_right_step() {
     let _turn = turn().await;
     let base = site::start().await;
-    let mutants = spoilt(&flows::all(&base));
+    let mutants = spoilt(&[flows::all(&base), imported(&base)].concat());
     println!("{} mutants", mutants.len());
     let wrong = run_all("all-mutants", mutants).await;
     assert!(wrong.is_empty(), "{wrong:#?}");

@@ -20,6 +20,7 @@ mod fields;
 mod flow_document;
 mod near;
 pub mod recorder;
+mod saveaction;
 mod secret;
 mod side;
 
@@ -93,6 +94,8 @@ fn read(bytes: &[u8], errors: &mut ImportErrors) -> Vec<Flow> {
         }
         if flow_document::is_flow(json) {
             flows.extend(flow_document::flow(json, errors));
+        } else if saveaction::is_recording(json) {
+            flows.extend(saveaction::flow(json, errors));
         } else if side::is_project(json) {
             flows.extend(side::flows(json, errors));
         } else {

@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod fuzz;
+
 fn one(step: Value) -> Result<Flow, ImportErrors> {
     parse(json!({"title": "t", "steps": [step]}).to_string().as_bytes(), "a.json")
 }

@@ -65,6 +65,16 @@ fn a_relative_url_moves_with_the_base_url() {
 }
 
 #[test]
+fn a_claim_about_the_whole_url_moves_with_the_environment() {
+    let comparison = Comparison::Equals("http://a/x".into());
+    let check = Check { subject: Subject::Url, comparison, negated: false, wait: true };
+    let mut flow = Flow::new("t", vec![navigate("http://a/"), Step::new(StepKind::Check(check))]);
+    flow.rebase("http://b/app");
+    let StepKind::Check(check) = &flow.steps[1].kind else { panic!("still a check") };
+    assert_eq!(check.comparison.expected(), Some("http://b/app/x"));
+}
+
+#[test]
 fn urls_are_filled_at_once_unless_a_step_gives_their_variable_another_value() {
     let store = StepKind::Store { variable: "B".into(), source: Source::Text("b".into()) };
     let mut flow = Flow::new("t", vec![navigate("${A}/x"), navigate("/${B}"), Step::new(store)]);

@@ -1,7 +1,7 @@
 //! Every text of a step in which variables are replaced. Code is not among them: see [`super::Scope::code`].
 
 use super::{
-    Comparison, DialogAction, FrameChoice, NotANumber, OptionBy, Point, Quantity, Selector,
+    Check, Comparison, DialogAction, FrameChoice, NotANumber, OptionBy, Point, Quantity, Selector,
     Selectors, Source, Step, StepKind, Subject, Target,
 };
 
@@ -40,6 +40,8 @@ pub(super) fn each_text(step: &mut Step, change: &impl Fn(&mut String)) -> Resul
                 change(name);
             }
             match &mut check.comparison {
+                // Done already: it is a URL.
+                Comparison::Equals(_) if matches!(check.subject, Subject::Url) => {}
                 Comparison::Equals(text)
                 | Comparison::EqualsTrimmed(text)
                 | Comparison::Contains(text) => change(text),
@@ -77,8 +79,16 @@ pub(super) fn each_text(step: &mut Step, change: &impl Fn(&mut String)) -> Resul
 
 /// Replaces the URLs of a step.
 pub(super) fn each_url(step: &mut Step, change: &impl Fn(&mut String)) {
-    if let StepKind::Navigate { url } = &mut step.kind {
-        change(url);
+    match &mut step.kind {
+        StepKind::Navigate { url } => change(url),
+        StepKind::Check(Check {
+            subject: Subject::Url,
+            comparison: Comparison::Equals(url),
+            ..
+        }) => {
+            change(url);
+        }
+        _ => {}
     }
     if let Target::Url(url) = &mut step.target {
         change(url);
