@@ -31,6 +31,8 @@ pub(crate) struct NewRun {
     pub(crate) project: String,
     pub(crate) environment: String,
     pub(crate) options: Vec<u8>,
+    /// Of its environment, sealed.
+    pub(crate) secrets: Vec<u8>,
     pub(crate) trigger: Vec<u8>,
     pub(crate) traceparent: String,
     pub(crate) on_infra_failure: &'static str,
@@ -152,7 +154,7 @@ async fn insert(
     }
     let lane_ids: BTreeSet<i64> = lanes.values().copied().collect();
     let lane_ids: Vec<i64> = lane_ids.into_iter().collect();
-    let insert_runs: [&(dyn ToSql + Sync); 10] = [
+    let insert_runs: [&(dyn ToSql + Sync); 11] = [
         &column!(runs, run => run.run_id.0),
         &column!(runs, run => run.project.as_str()),
         &column!(runs, run => run.environment.as_str()),
@@ -163,6 +165,7 @@ async fn insert(
         &column!(runs, run => run.shard_count()),
         &column!(runs, run => run.on_infra_failure),
         &column!(runs, run => run.run_timeout_s),
+        &column!(runs, run => run.secrets.as_slice()),
     ];
     let insert_shards: [&(dyn ToSql + Sync); 10] = [
         &column!(shards, (run, ..) => run.run_id.0),
