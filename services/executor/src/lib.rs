@@ -29,6 +29,7 @@ mod config;
 mod fault;
 mod grpc;
 mod leases;
+mod mask;
 mod peer;
 mod report;
 mod revisions;

@@ -16,6 +16,7 @@ mod client;
 mod commands;
 mod demo;
 mod endpoint;
+mod environment;
 mod failure;
 mod follow;
 mod import;

@@ -2,6 +2,7 @@
 
 mod catalog;
 mod convert;
+mod environments;
 mod error;
 mod feed;
 mod finalizations;
@@ -14,6 +15,7 @@ use crate::commit::Committer;
 use crate::dispatch::Dispatcher;
 use crate::finalize::Finalizations;
 use crate::store::Store;
+use crate::vault::Vault;
 use crate::wake::Wake;
 use gauntlet_audit::AuditHandlers;
 use gauntlet_proto::v1::audit_service_server::AuditServiceServer;
@@ -35,6 +37,7 @@ pub(crate) struct Handlers {
     pub(crate) store: Store,
     pub(crate) committer: Committer,
     pub(crate) dispatcher: Dispatcher,
+    pub(crate) vault: Vault,
     pub(crate) finalizations: Finalizations,
     pub(crate) wake: Arc<Wake>,
     pub(crate) lifecycle: Lifecycle,
