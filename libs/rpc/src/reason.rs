@@ -27,7 +27,8 @@ pub(crate) fn code_of(reason: Reason) -> Code {
         | Reason::SessionLost
         | Reason::Sealed
         | Reason::FinalizationLost
-        | Reason::ProtocolUnsupported => Code::FailedPrecondition,
+        | Reason::ProtocolUnsupported
+        | Reason::SecretsUnavailable => Code::FailedPrecondition,
         Reason::RevisionCompacted | Reason::FeedReset => Code::OutOfRange,
         Reason::Conflict => Code::Aborted,
         Reason::QuotaExhausted => Code::ResourceExhausted,

@@ -1,13 +1,15 @@
 //! One attempt as results stores it, made of what a browser said.
 //!
 //! Owns the translation and the size limit of an attempt. Pure. Values typed into pages never get here: the browser's
-//! outcome does not hold them.
+//! outcome does not hold them. Secrets are covered before anything is cut, so that no half of one is left.
 
+use crate::mask::Mask;
 use gauntlet_browser::{StepFailure, StepRecord, TestOutcome, TestResult};
 use gauntlet_core::{flow::FailureClass, limits::ATTEMPT_BYTES_MAX};
 use gauntlet_proto::{edge, v1};
 use jiff::Timestamp;
 use prost::Message as _;
+use std::sync::Arc;
 
 /// Longest text of one field once an attempt is too big, in characters.
 const TEXT_CHARS_MAX: usize = 1_000;
@@ -20,6 +22,7 @@ pub(crate) struct Header {
     pub(crate) is_final: bool,
     pub(crate) started_at: Timestamp,
     pub(crate) executor: String,
+    pub(crate) mask: Arc<Mask>,
 }
 
 /// Returns the attempt for what a browser said; the browser did not cancel.
@@ -34,13 +37,14 @@ pub(crate) fn ran(
         TestResult::TimedOut(_) => v1::AttemptOutcome::TimedOut,
         TestResult::Errored(_) | TestResult::Cancelled => v1::AttemptOutcome::Errored,
     };
-    let attempt = v1::Attempt {
+    let mut attempt = v1::Attempt {
         duration: Some(edge::wire_duration(outcome.duration)),
         failure: outcome.result.failure().map(failure),
         steps: outcome.steps.iter().map(step).collect(),
         artifacts,
         ..blank(header, ended)
     };
+    header.mask.cover(&mut attempt);
     fit(attempt)
 }
 
@@ -52,11 +56,12 @@ pub(crate) fn errored(header: &Header, class: FailureClass, message: &str) -> v1
         message: message.to_owned(),
         ..v1::Failure::default()
     };
-    let attempt = v1::Attempt {
+    let mut attempt = v1::Attempt {
         failure: Some(failure),
         duration: Some(edge::wire_duration(std::time::Duration::ZERO)),
         ..blank(header, v1::AttemptOutcome::Errored)
     };
+    header.mask.cover(&mut attempt);
     fit(attempt)
 }
 
@@ -134,6 +139,7 @@ mod tests {
             is_final: true,
             started_at: Timestamp::UNIX_EPOCH,
             executor: String::new(),
+            mask: Arc::default(),
         };
         let attempt = errored(&header, FailureClass::ImportError, &"ä".repeat(ATTEMPT_BYTES_MAX));
         assert!(attempt.truncated && attempt.encoded_len() <= ATTEMPT_BYTES_MAX);

@@ -30,6 +30,7 @@ mod emulation;
 mod fault;
 mod grpc;
 mod leases;
+mod mask;
 mod peer;
 mod report;
 mod revisions;

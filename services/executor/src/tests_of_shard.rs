@@ -13,6 +13,7 @@ use crate::{
     emulation,
     fault::FaultPoint,
     leases::Lease,
+    mask::Mask,
     report::Spool,
     revisions::RevisionError,
     run_test::{BrowserSpec, LiveBrowser},
@@ -49,6 +50,7 @@ pub(crate) struct Plan {
     spec: BrowserSpec,
     base_url: String,
     variables: BTreeMap<String, String>,
+    mask: Arc<Mask>,
     options: TestOptions,
     poisoned: HashSet<i32>,
     attempts_stored: HashMap<i32, i32>,
@@ -87,7 +89,9 @@ impl Plan {
             },
             options: test_options(&options)?,
             base_url: options.base_url,
-            variables: options.variables.into_iter().collect(),
+            // What the run was given goes before the secrets of its environment.
+            variables: grant.secrets.clone().into_iter().chain(options.variables).collect(),
+            mask: Arc::new(Mask::new(grant.secrets)),
             poisoned: grant.poisoned_ordinals.into_iter().collect(),
             attempts_stored: stored.map(|count| (count.ordinal, count.attempt_count)).collect(),
             may_defer: grant.may_defer,
@@ -241,6 +245,7 @@ impl TestsOfShard<'_> {
             is_final,
             started_at: self.executor.clock.now(),
             executor: self.executor.config.name.clone(),
+            mask: Arc::clone(&self.plan.mask),
         };
         if self.plan.poisoned.contains(&test.ordinal) {
             let header = header(attempt, true);

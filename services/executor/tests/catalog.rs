@@ -52,6 +52,7 @@ impl SchedulerService for Mesh {
     not_here! {
         import_tests: ImportTestsRequest => ImportTestsResponse;
         list_tests: ListTestsRequest => ListTestsResponse;
+        list_environments: ListEnvironmentsRequest => ListEnvironmentsResponse;
         put_environment: PutEnvironmentRequest => PutEnvironmentResponse;
         trigger_run: TriggerRunRequest => TriggerRunResponse;
         get_run: GetRunRequest => GetRunResponse;

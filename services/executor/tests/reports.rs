@@ -257,6 +257,25 @@ async fn variables_are_filled_in_and_the_recorded_site_is_rebased() {
     assert_eq!(stage.stop().await, Exit::Clean);
 }
 
+#[tokio::test]
+async fn secrets_are_filled_in_like_variables_which_go_before_them() {
+    let stage = Stage::start(|mesh| {
+        for (shard, given) in [(0, None), (1, Some("own"))] {
+            let mut grant = mesh.grant(shard, &["pass.a"]);
+            grant.secrets.insert("PATH".to_owned(), "secret".to_owned());
+            let options = grant.options.as_mut().unwrap();
+            options.variables.extend(given.map(|path| ("PATH".to_owned(), path.to_owned())));
+            mesh.set(|s| s.claimable.push_back(grant));
+        }
+    })
+    .await;
+    stage.mesh.until("both are completed", |s| s.completions.len() == 2).await;
+    let mut urls = stage.scripts.seen.lock().unwrap().urls.clone();
+    urls.sort();
+    assert!(urls[0].ends_with("/own") && urls[1].ends_with("/secret"), "{urls:?}");
+    assert_eq!(stage.stop().await, Exit::Clean);
+}
+
 /// A grant whose tests are retried so often, with another executor around.
 fn deferrable(mesh: &crate::mesh::Mesh, titles: &[&str], retries: i32) -> v1::ShardGrant {
     let options = Some(v1::RunOptions { retries, ..Default::default() });

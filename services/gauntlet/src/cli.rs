@@ -1,6 +1,7 @@
 //! The command line: what can be asked for. Owns names, defaults and help; carries nothing out.
 
 mod emulation;
+pub(crate) mod environment;
 pub(crate) mod retry;
 pub(crate) mod run;
 pub(crate) mod values;
@@ -56,6 +57,9 @@ pub(crate) enum Command {
     List(ListArgs),
     /// Abort a run.
     Abort(AbortArgs),
+    /// Store and list environments: base URL, variables and secrets.
+    #[command(subcommand)]
+    Environment(environment::EnvironmentCommand),
     /// Tell whether the mesh keeps its invariants.
     Audit(AuditArgs),
     /// Serve the demo site alone.

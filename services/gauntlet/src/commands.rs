@@ -5,7 +5,10 @@ use crate::client::Mesh;
 use crate::failure::Failure;
 use crate::report::document::{Document, ListedRun};
 use crate::report::summary;
-use crate::{audit, demo, endpoint, export, follow, import, names, output, report, retry, run, up};
+use crate::{
+    audit, demo, endpoint, environment, export, follow, import, names, output, report, retry, run,
+    up,
+};
 use gauntlet_proto::v1;
 use gauntlet_runtime::Exit;
 
@@ -22,6 +25,7 @@ pub(crate) async fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Get(args) => get(args).await,
         Command::List(args) => list(args).await,
         Command::Abort(args) => abort(args).await,
+        Command::Environment(command) => environment::environment(command).await,
         Command::Audit(args) => audit::audit(args).await,
         Command::Demo(args) => demo::serve_alone(args.listen).await,
         Command::Serve(command) => Box::pin(up::serve::serve(*command)).await,

@@ -16,6 +16,7 @@ mod client;
 mod commands;
 mod demo;
 mod endpoint;
+mod environment;
 mod export;
 mod failure;
 mod follow;

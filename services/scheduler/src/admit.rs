@@ -7,6 +7,7 @@ use crate::commit::CommitError;
 use crate::dispatch::Dispatcher;
 use crate::store::admit::{Admitted, NewRun, SelectedTest};
 use crate::store::{Store, StoreError};
+use crate::vault::{Vault, VaultError};
 use gauntlet_core::RunId;
 use gauntlet_core::limits::{RUN_TESTS_MAX, SHARD_TESTS_MAX};
 use gauntlet_core::plan::contiguous_shards;
@@ -99,12 +100,16 @@ pub(crate) enum AdmitError {
     /// The request id was used for something else.
     #[error("the request id was used with another request")]
     RequestIdReused,
+    /// The environment's secrets cannot be opened.
+    #[error("the secrets of the environment cannot be used")]
+    Secrets(#[source] VaultError),
 }
 
 /// Plans and admits a run; returns its id, which is an earlier one when the request was made before.
 pub(crate) async fn admit(
     store: &Store,
     dispatcher: &Dispatcher,
+    vault: &Vault,
     request: NewRunRequest,
 ) -> Result<RunId, AdmitError> {
     let idempotency = request.request_id.map(|id| (id, payload_hash(&request)));
@@ -114,14 +119,14 @@ pub(crate) async fn admit(
             None => Ok(None),
         }
     };
-    let (earlier, tests, options) =
-        tokio::join!(earlier, select(store, &request), resolve(store, &request));
+    let (earlier, tests, resolved) =
+        tokio::join!(earlier, select(store, &request), resolve(store, vault, &request));
     // A repeat is answered whatever the world has become since.
     if let Some(earlier) = earlier? {
         return admitted(earlier, None);
     }
-    let (tests, options) = (tests?, options?);
-    let run = Arc::new(plan(request, options, tests, idempotency));
+    let (tests, resolved) = (tests?, resolved?);
+    let run = Arc::new(plan(request, resolved, tests, idempotency));
     let outcome = dispatcher.admit(run.clone()).await.map_err(AdmitError::Commit)?;
     admitted(outcome, Some(run.run_id))
 }
@@ -135,7 +140,7 @@ fn admitted(outcome: Admitted, new: Option<RunId>) -> Result<RunId, AdmitError> 
 
 fn plan(
     request: NewRunRequest,
-    options: v1::RunOptions,
+    Resolved { options, secrets }: Resolved,
     tests: Vec<SelectedTest>,
     idempotency: Option<(Uuid, Vec<u8>)>,
 ) -> NewRun {
@@ -160,6 +165,7 @@ fn plan(
             v1::OnInfraFailure::Continue | v1::OnInfraFailure::Unspecified => "CONTINUE",
         },
         options: options.encode_to_vec(),
+        secrets,
         trigger: request.trigger.encode_to_vec(),
         traceparent: request.traceparent,
         run_timeout_s,
@@ -198,11 +204,22 @@ async fn select(store: &Store, request: &NewRunRequest) -> Result<Vec<SelectedTe
     }
 }
 
-/// Resolves the environment into the options: what the request sets goes before the environment (A6).
-async fn resolve(store: &Store, request: &NewRunRequest) -> Result<v1::RunOptions, AdmitError> {
+/// How tests are executed, and the sealed secrets that they may use.
+struct Resolved {
+    options: v1::RunOptions,
+    secrets: Vec<u8>,
+}
+
+/// Resolves the environment into the options: what the request sets goes before the environment (A6). Secrets must open
+/// now, since no executor could go on without them later.
+async fn resolve(
+    store: &Store,
+    vault: &Vault,
+    request: &NewRunRequest,
+) -> Result<Resolved, AdmitError> {
     let mut options = request.options.clone();
     if request.environment.is_empty() {
-        return Ok(options);
+        return Ok(Resolved { options, secrets: Vec::new() });
     }
     let found = store.find_environment(&request.project, &request.environment).await;
     let environment =
@@ -216,7 +233,8 @@ async fn resolve(store: &Store, request: &NewRunRequest) -> Result<v1::RunOption
     for (name, value) in environment.variables {
         options.variables.entry(name).or_insert(value);
     }
-    Ok(options)
+    vault.open(&environment.secrets).map_err(AdmitError::Secrets)?;
+    Ok(Resolved { options, secrets: environment.secrets })
 }
 
 /// Hash of what was asked for. Maps are hashed in key order: their order on the wire means nothing.

@@ -8,6 +8,7 @@ use crate::grpc::{Handlers, SERVICES};
 use crate::migrations;
 use crate::reconcile::Reconciler;
 use crate::store::Store;
+use crate::vault::Vault;
 use crate::wake::Wake;
 use gauntlet_bus::Bus;
 use gauntlet_pg::{PgError, Pool, SchemaError, latest_version};
@@ -73,6 +74,7 @@ impl App {
                 lifecycle,
             ),
             finalizations: finalizations.clone(),
+            vault: Vault::new(config.secrets_key.clone()),
             wake: wake.clone(),
             lifecycle: lifecycle.clone(),
         };

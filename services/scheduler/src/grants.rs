@@ -16,7 +16,9 @@ pub(crate) struct Grant {
     pub(crate) run_id: RunId,
     pub(crate) shard_index: u32,
     pub(crate) epoch: LeaseEpoch,
+    /// Without secrets: those are sealed.
     pub(crate) message: v1::ShardGrant,
+    pub(crate) secrets: Vec<u8>,
 }
 
 /// Turns a row of `shards/grant` or `shards/list_unnamed` into a grant.
@@ -40,8 +42,10 @@ pub(crate) fn grant_of(row: &Row) -> Result<Grant, StoreError> {
         may_defer: row.get("may_defer"),
         traceparent: row.get("traceparent"),
         fresh: row.get("fresh"),
+        ..Default::default()
     };
-    Ok(Grant { session: SessionId(row.get("session_id")), run_id, shard_index, epoch, message })
+    let (session, secrets) = (SessionId(row.get("session_id")), row.get("secrets"));
+    Ok(Grant { session, run_id, shard_index, epoch, message, secrets })
 }
 
 fn planned_tests(row: &Row, shard_index: u32) -> Vec<v1::PlannedTest> {

@@ -3,6 +3,7 @@
 mod catalog;
 mod convert;
 mod emulation;
+mod environments;
 mod error;
 mod feed;
 mod finalizations;
@@ -15,6 +16,7 @@ use crate::commit::Committer;
 use crate::dispatch::Dispatcher;
 use crate::finalize::Finalizations;
 use crate::store::Store;
+use crate::vault::Vault;
 use crate::wake::Wake;
 use gauntlet_audit::AuditHandlers;
 use gauntlet_proto::v1::audit_service_server::AuditServiceServer;
@@ -36,6 +38,7 @@ pub(crate) struct Handlers {
     pub(crate) store: Store,
     pub(crate) committer: Committer,
     pub(crate) dispatcher: Dispatcher,
+    pub(crate) vault: Vault,
     pub(crate) finalizations: Finalizations,
     pub(crate) wake: Arc<Wake>,
     pub(crate) lifecycle: Lifecycle,

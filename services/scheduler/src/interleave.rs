@@ -63,6 +63,7 @@ impl Transactions {
             project: "p".to_owned(),
             environment: (*environment).to_owned(),
             options: v1::RunOptions::default().encode_to_vec(),
+            secrets: Vec::new(),
             trigger: v1::Trigger::default().encode_to_vec(),
             traceparent: String::new(),
             on_infra_failure: "CONTINUE",

@@ -23,15 +23,17 @@ pub mod interleave;
 mod reconcile;
 mod retry;
 mod store;
+mod vault;
 mod wake;
 
 pub use app::{App, BuildError};
 pub use config::{Args, Config, ConfigError};
+pub use vault::SecretsKey;
 
 use gauntlet_pg::{Runner, SchemaError};
 
 fn migrations() -> Result<Runner, SchemaError> {
-    gauntlet_pg::migrations!("0001_runs", "0002_generations", "0003_audit")
+    gauntlet_pg::migrations!("0001_runs", "0002_generations", "0003_audit", "0004_secrets")
 }
 
 /// Brings the schema `scheduler` of the database to this program's version; returns how many migrations were applied.

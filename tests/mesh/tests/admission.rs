@@ -142,7 +142,7 @@ async fn a6_the_environment_is_resolved_at_admission_and_the_request_goes_before
         variables,
         ..Default::default()
     };
-    let put = v1::PutEnvironmentRequest { environment: Some(environment) };
+    let put = v1::PutEnvironmentRequest { environment: Some(environment), ..Default::default() };
     mesh.scheduler.put_environment(put).await.unwrap();
     let options = v1::RunOptions {
         variables: HashMap::from([("A".to_owned(), "run".to_owned())]),

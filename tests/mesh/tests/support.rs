@@ -12,6 +12,7 @@ use gauntlet_proto::v1::{
 use gauntlet_rpc::Peer;
 use gauntlet_runtime::Lifecycle;
 use gauntlet_testkit::{TestDatabase, migrations_of};
+use std::path::Path;
 use std::time::Duration;
 use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
@@ -277,11 +278,18 @@ pub(crate) fn recording(title: &str) -> v1::Recording {
     }
 }
 
+/// Returns the key that all schedulers of these tests have.
+fn secrets_key() -> anyhow::Result<gauntlet_scheduler::SecretsKey> {
+    let file = gauntlet_testkit::key_file(Path::new(env!("CARGO_TARGET_TMPDIR")), "gkey_");
+    Ok(gauntlet_scheduler::SecretsKey::load(Path::new(&file))?)
+}
+
 async fn start_scheduler(pg_url: &str, lifecycle: &Lifecycle) -> anyhow::Result<String> {
     let config = gauntlet_scheduler::Config {
         listen: "127.0.0.1:0".parse()?,
         pg: PgConfig::from_url(pg_url)?,
         redis: RedisConfig::off(),
+        secrets_key: Some(secrets_key()?),
     };
     let app = gauntlet_scheduler::App::build(&config, lifecycle).await.context("scheduler")?;
     let endpoint = format!("http://{}", app.addr());

@@ -88,7 +88,9 @@ pub fn belief(belief: Belief, engine: Engine) -> Support {
             Support::Impossible("only being offline can be emulated, not a slow network")
         }
         (Engine::Chromium | Engine::Firefox, _) => Support::Native,
-        (Engine::Webkit, _) => Support::Impossible("it has no emulation but the size of its window"),
+        (Engine::Webkit, _) => {
+            Support::Impossible("it has no emulation but the size of its window")
+        }
     }
 }
 

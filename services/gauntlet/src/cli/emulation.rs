@@ -69,7 +69,8 @@ fn viewport(text: &str) -> Result<v1::Viewport, String> {
             ..Default::default()
         })
     };
-    parse().ok_or_else(|| "expected WIDTHxHEIGHT or WIDTHxHEIGHT@RATIO, such as 390x844@3".to_owned())
+    parse()
+        .ok_or_else(|| "expected WIDTHxHEIGHT or WIDTHxHEIGHT@RATIO, such as 390x844@3".to_owned())
 }
 
 fn geolocation(text: &str) -> Result<v1::Geolocation, String> {
@@ -123,6 +124,8 @@ mod tests {
         for bad in ["", "wide", "1280", "1280x", "x720", "1x1@big"] {
             assert!(viewport(bad).is_err(), "{bad}");
         }
-        assert!(geolocation("52.5").is_err() && network("5/5").is_err() && network("1/1/1/1").is_err());
+        assert!(
+            geolocation("52.5").is_err() && network("5/5").is_err() && network("1/1/1/1").is_err()
+        );
     }
 }

@@ -201,7 +201,7 @@ impl Parts {
         pg.pool_size_max = POOL_MAX;
         let redis = RedisConfig::new(Some(&store.redis_url()), "gauntlet");
         let redis = redis.map_err(|error| wrong(&error))?;
-        let scheduler = self.start_scheduler(&pg, &redis).await?;
+        let scheduler = self.start_scheduler(&pg, &redis, store.data_dir()).await?;
         let results = self.start_results(&pg, &scheduler, store.data_dir()).await?;
         let notifier = self.start_notifier(&pg, &scheduler, store.data_dir()).await?;
         for index in 1..=settings.executors {

@@ -9,7 +9,7 @@ FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::uuid[], $5::boolean[])
      runs AS r
 WHERE s.run_id = g.run_id AND s.shard_index = g.shard_index AND r.run_id = g.run_id
 RETURNING s.session_id, s.run_id, s.shard_index, s.generation, s.epoch, s.lease_id, s.ordinals, s.test_ids,
-          s.revision_hashes, s.names, s.files, s.poisoned, s.infra_attempts, r.options, r.traceparent,
+          s.revision_hashes, s.names, s.files, s.poisoned, s.infra_attempts, r.options, r.secrets, r.traceparent,
           EXISTS (SELECT FROM executor_sessions AS e
                   WHERE e.session_id <> s.session_id AND s.browser = ANY(e.browsers) AND NOT e.reaped AND NOT e.draining)
               AS may_defer,

@@ -1,7 +1,7 @@
 -- Reads a lease of a session that it did not name, with all that a grant carries; one a beat, so that it fits in a message.
 -- Locks nothing; one statement, one snapshot.
 SELECT s.session_id, s.run_id, s.shard_index, s.generation, s.epoch, s.lease_id, s.ordinals, s.test_ids,
-       s.revision_hashes, s.names, s.files, s.poisoned, s.infra_attempts, r.options, r.traceparent,
+       s.revision_hashes, s.names, s.files, s.poisoned, s.infra_attempts, r.options, r.secrets, r.traceparent,
        EXISTS (SELECT FROM executor_sessions AS e
                WHERE e.session_id <> s.session_id AND s.browser = ANY(e.browsers) AND NOT e.reaped AND NOT e.draining)
            AS may_defer,

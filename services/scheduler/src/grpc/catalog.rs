@@ -1,10 +1,10 @@
-//! Handlers of the catalog: import, list, read, environments.
+//! Handlers of the catalog: import, list, read.
 
 use super::Handlers;
 use super::convert::{self, page_key, page_token};
 use super::error::CallError;
-use super::requests::{check_tags, check_url, check_variables, name, project};
-use crate::store::catalog::{CheckedRecording, EnvironmentRow};
+use super::requests::{check_tags, project};
+use crate::store::catalog::CheckedRecording;
 use gauntlet_core::{TestId, flow::Flow};
 use gauntlet_proto::edge::{self, Violations};
 use gauntlet_proto::v1;
@@ -122,28 +122,4 @@ pub(crate) async fn get_test_revision(
     let found = found.map_err(|error| status(&CallError::Store(error)))?;
     let (content, file) = found.ok_or_else(missing)?;
     Ok(v1::GetTestRevisionResponse { content, file })
-}
-
-pub(crate) async fn put_environment(
-    h: &Handlers,
-    request: v1::PutEnvironmentRequest,
-) -> Result<v1::PutEnvironmentResponse, Status> {
-    let environment = request.environment.unwrap_or_default();
-    let mut violations = Violations::default();
-    let project = violations.take(project(environment.project).map_err(|v| v.scope("environment")));
-    violations.take(name("environment.name", &environment.name));
-    if !environment.base_url.is_empty() {
-        check_url("environment.base_url", &environment.base_url, &mut violations);
-    }
-    check_variables("environment.variables", &environment.variables, &mut violations);
-    violations.finish().map_err(|v| invalid_fields(&v))?;
-    let project = project.unwrap_or_default();
-    let row = EnvironmentRow {
-        base_url: environment.base_url.clone(),
-        variables: environment.variables.clone().into_iter().collect(),
-    };
-    let stored = h.store.put_environment(&project, &environment.name, &row).await;
-    stored.map_err(|error| status(&CallError::Store(error)))?;
-    let environment = v1::Environment { project, ..environment };
-    Ok(v1::PutEnvironmentResponse { environment: Some(environment) })
 }

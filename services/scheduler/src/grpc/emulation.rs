@@ -95,7 +95,11 @@ fn sense(emulation: &v1::Emulation, violations: &mut Violations) {
         } else {
             rates.iter().all(|rate| *rate >= 1)
         };
-        check(ok, "network", "is offline, or has a download and an upload of 1 byte a second or more");
+        check(
+            ok,
+            "network",
+            "is offline, or has a download and an upload of 1 byte a second or more",
+        );
         let ok = (0..=LATENCY_MS_MAX).contains(&network.latency_ms);
         check(ok, "network.latency_ms", "must be between 0 and 60,000");
     }

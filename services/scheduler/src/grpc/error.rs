@@ -6,6 +6,7 @@ use crate::commit::CommitError;
 use crate::finalize::FinalizeError;
 use crate::retry::RetryError;
 use crate::store::StoreError;
+use crate::vault::VaultError;
 use gauntlet_core::RunId;
 use gauntlet_pg::{PgError, Retry};
 use gauntlet_recordings::ImportErrors;
@@ -32,6 +33,8 @@ pub(crate) enum CallError {
     FeedReset(uuid::Uuid),
     #[error("the page token does not belong to this list")]
     PageToken,
+    #[error("the secrets cannot be used")]
+    Vault(#[source] VaultError),
     #[error("{} recordings cannot be imported", .0.len())]
     Recordings(Vec<ImportErrors>),
 }
@@ -46,6 +49,13 @@ pub(crate) fn store_reason(error: &StoreError) -> Reason {
         },
         StoreError::NoSuchTests => Reason::TestNotFound,
         StoreError::Inconsistent { .. } | StoreError::Illegal(_) => Reason::Internal,
+    }
+}
+
+fn vault_reason(error: &VaultError) -> Reason {
+    match error {
+        VaultError::NoKey | VaultError::Refused { .. } => Reason::SecretsUnavailable,
+        VaultError::Malformed => Reason::Internal,
     }
 }
 
@@ -68,6 +78,7 @@ impl ToStatus for CallError {
             Self::RevisionUnknown(_) => Reason::RevisionCompacted,
             Self::FeedReset(_) => Reason::FeedReset,
             Self::PageToken => Reason::PageTokenInvalid,
+            Self::Vault(error) => vault_reason(error),
             Self::Recordings(_) => Reason::RecordingInvalid,
         }
     }
@@ -99,7 +110,11 @@ impl ToStatus for CallError {
             Self::RevisionUnknown(revision) => {
                 d.metadata("revision", revision);
             }
-            Self::Store(_) | Self::Commit(_) | Self::SessionLost | Self::PageToken => {}
+            Self::Store(_)
+            | Self::Commit(_)
+            | Self::SessionLost
+            | Self::PageToken
+            | Self::Vault(_) => {}
         }
     }
 }
@@ -115,6 +130,7 @@ impl ToStatus for AdmitError {
             Self::NoSuchEnvironment { .. } => Reason::EnvironmentNotFound,
             Self::TooManyTests { .. } => Reason::LimitExceeded,
             Self::RequestIdReused => Reason::RequestIdReused,
+            Self::Secrets(error) => vault_reason(error),
         }
     }
 
@@ -135,7 +151,7 @@ impl ToStatus for AdmitError {
             Self::RequestIdReused => {
                 d.violation("request_id", "was used with another payload");
             }
-            Self::Store(_) | Self::Commit(_) => {}
+            Self::Store(_) | Self::Commit(_) | Self::Secrets(_) => {}
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::convert::{self, page_key, page_token};
 use super::error::CallError;
-use super::{Handlers, catalog, requests, watch};
+use super::{Handlers, catalog, environments, requests, watch};
 use crate::events::wire_state;
 use crate::{abort, admit, retry};
 use gauntlet_core::RunId;
@@ -42,7 +42,14 @@ impl SchedulerService for Handlers {
         &self,
         request: Request<v1::PutEnvironmentRequest>,
     ) -> Result<Response<v1::PutEnvironmentResponse>, Status> {
-        catalog::put_environment(self, request.into_inner()).await.map(Response::new)
+        environments::put(self, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn list_environments(
+        &self,
+        request: Request<v1::ListEnvironmentsRequest>,
+    ) -> Result<Response<v1::ListEnvironmentsResponse>, Status> {
+        environments::list(self, request.into_inner()).await.map(Response::new)
     }
 
     async fn trigger_run(
@@ -52,8 +59,8 @@ impl SchedulerService for Handlers {
         let traceparent = gauntlet_rpc::current_traceparent();
         let new = requests::trigger_run(request.into_inner(), traceparent);
         let new = new.map_err(|v| invalid_fields(&v))?;
-        let run_id =
-            admit::admit(&self.store, &self.dispatcher, new).await.map_err(|e| status(&e))?;
+        let run_id = admit::admit(&self.store, &self.dispatcher, &self.vault, new).await;
+        let run_id = run_id.map_err(|e| status(&e))?;
         let run = Some(self.run(run_id).await?);
         Ok(Response::new(v1::TriggerRunResponse { run }))
     }

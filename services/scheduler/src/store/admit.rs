@@ -32,6 +32,8 @@ pub(crate) struct NewRun {
     pub(crate) project: String,
     pub(crate) environment: String,
     pub(crate) options: Vec<u8>,
+    /// Of its environment, sealed.
+    pub(crate) secrets: Vec<u8>,
     pub(crate) trigger: Vec<u8>,
     pub(crate) traceparent: String,
     pub(crate) on_infra_failure: &'static str,
@@ -189,6 +191,7 @@ fn insert<'a>(
             column!(runs, run => run.shard_count()),
             column!(runs, run => run.on_infra_failure),
             column!(runs, run => run.run_timeout_s),
+            column!(runs, run => run.secrets.as_slice()),
         ],
     );
     flight.add(

@@ -39,8 +39,11 @@ pub(crate) struct TestRow {
 /// An environment as stored.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct EnvironmentRow {
+    pub(crate) name: String,
     pub(crate) base_url: String,
     pub(crate) variables: BTreeMap<String, String>,
+    /// Sealed.
+    pub(crate) secrets: Vec<u8>,
 }
 
 struct ImportTests<'a> {
@@ -113,6 +116,16 @@ fn selected_of(row: &Row) -> SelectedTest {
     }
 }
 
+fn environment_of(row: &Row) -> Result<EnvironmentRow, StoreError> {
+    let inconsistent = StoreError::Inconsistent { table: "environments", column: "variables" };
+    Ok(EnvironmentRow {
+        name: row.get("name"),
+        base_url: row.get("base_url"),
+        variables: serde_json::from_value(row.get("variables")).map_err(|_| inconsistent)?,
+        secrets: row.get("secrets"),
+    })
+}
+
 impl Store {
     /// Stores checked recordings as tests, all or none; returns them in no particular order.
     pub(crate) async fn import_tests(
@@ -177,12 +190,11 @@ impl Store {
     pub(crate) async fn put_environment(
         &self,
         project: &str,
-        name: &str,
-        environment: &EnvironmentRow,
+        EnvironmentRow { name, base_url, variables, secrets }: &EnvironmentRow,
     ) -> Result<(), StoreError> {
-        let variables = serde_json::json!(environment.variables);
-        let params: [&(dyn gauntlet_pg::ToSql + Sync); 4] =
-            [&project, &name, &environment.base_url, &variables];
+        let variables = serde_json::json!(variables);
+        let params: [&(dyn gauntlet_pg::ToSql + Sync); 5] =
+            [&project, name, base_url, &variables, secrets];
         self.pool.write_once().query(sql::ENVIRONMENT_PUT, &params).await?;
         Ok(())
     }
@@ -194,12 +206,19 @@ impl Store {
         name: &str,
     ) -> Result<Option<EnvironmentRow>, StoreError> {
         let row = self.pool.read().query_opt(sql::ENVIRONMENT_FIND, &[&project, &name]).await?;
-        row.map(|row| {
-            let variables = serde_json::from_value(row.get("variables")).map_err(|_| {
-                StoreError::Inconsistent { table: "environments", column: "variables" }
-            })?;
-            Ok(EnvironmentRow { base_url: row.get("base_url"), variables })
-        })
-        .transpose()
+        row.as_ref().map(environment_of).transpose()
+    }
+
+    /// Returns a page of environments by name.
+    pub(crate) async fn list_environments(
+        &self,
+        project: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<EnvironmentRow>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let params: [&(dyn gauntlet_pg::ToSql + Sync); 3] = [&project, &after, &limit];
+        let rows = self.pool.read().query(sql::ENVIRONMENT_PAGE, &params).await?;
+        rows.iter().map(environment_of).collect()
     }
 }

@@ -34,6 +34,7 @@ statements! {
     AUDIT_SUSPECTS = "audit/suspects",
     AUDIT_SWEEP = "audit/sweep",
     ENVIRONMENT_FIND = "environments/find",
+    ENVIRONMENT_PAGE = "environments/page",
     ENVIRONMENT_PUT = "environments/put",
     EVENTS_APPEND = "events/append",
     EVENTS_FEED_ID = "events/feed_id",

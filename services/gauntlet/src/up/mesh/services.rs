@@ -13,6 +13,8 @@ use std::path::Path;
 
 /// In the data folder: what webhooks are signed with.
 const SECRET_FILE: &str = "webhook-secret";
+/// In the data folder: what secrets of environments are encrypted with.
+const KEY_FILE: &str = "secrets-key";
 const RECORDING_CACHE_BYTES: usize = 64 * 1024 * 1024;
 
 impl Parts {
@@ -20,9 +22,15 @@ impl Parts {
         &mut self,
         pg: &PgConfig,
         redis: &RedisConfig,
+        data_dir: &Path,
     ) -> Result<String, Failure> {
-        let config =
-            gauntlet_scheduler::Config { listen: LOOPBACK, pg: pg.clone(), redis: redis.clone() };
+        let key = gauntlet_scheduler::SecretsKey::load_or_create(&data_dir.join(KEY_FILE));
+        let config = gauntlet_scheduler::Config {
+            listen: LOOPBACK,
+            pg: pg.clone(),
+            redis: redis.clone(),
+            secrets_key: Some(key.map_err(|error| failed("the scheduler", &error))?),
+        };
         let app = gauntlet_scheduler::App::build(&config, &self.lifecycle.child()).await;
         let app = app.map_err(|error| failed("the scheduler", &error))?;
         let endpoint = self.note("scheduler", app.addr());
