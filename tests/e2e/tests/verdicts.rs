@@ -43,6 +43,26 @@ async fn the_readmes_first_command_passes_its_samples_over_two_executors() {
 }
 
 #[tokio::test]
+async fn a3_pages_believe_what_the_command_line_says_and_a_browser_that_cannot_is_refused() {
+    let mesh = Mesh::start().await;
+    let _executor = mesh.executor("one", None);
+    let believes = "navigator.language === 'de-DE' && new Date(0).getHours() === 9 && innerWidth === 390 \
+                    && navigator.maxTouchPoints > 0 && devicePixelRatio === 3";
+    let recording = serde_json::json!({ "title": "elsewhere", "steps": [
+        { "type": "navigate", "url": mesh.site_url },
+        { "type": "waitForExpression", "expression": believes },
+    ]});
+    let wanted =
+        ["--locale", "de-DE", "--time-zone", "Asia/Tokyo", "--viewport", "390x844@3", "--mobile"];
+    let (mut run, _) = mesh.run(std::slice::from_ref(&recording), &wanted);
+    assert_eq!(run.wait(PATIENCE).await.code(), Some(0), "{}", run.output());
+    let webkit = [wanted.as_slice(), &["--browser", "webkit"]].concat();
+    let (mut run, _) = mesh.run(&[recording], &webkit);
+    assert_eq!(run.wait(PATIENCE).await.code(), Some(2), "{}", run.output());
+    assert!(run.output().contains("options.emulation.locale"), "{}", run.output());
+}
+
+#[tokio::test]
 async fn a_wrong_expectation_fails_the_run_at_its_step_and_one_webhook_tells_so() {
     let mesh = Mesh::start().await;
     let _executor = mesh.executor("one", None);

@@ -116,6 +116,49 @@ async fn a_request_that_arrives_many_times_at_once_admits_one_run() {
 }
 
 #[tokio::test]
+async fn a3_what_the_browser_cannot_make_pages_believe_is_refused_at_the_trigger() {
+    let mut mesh = Mesh::start().await;
+    mesh.import(1).await;
+    let mut trigger = async |browser: v1::Browser, emulation: v1::Emulation| {
+        let emulation = Some(emulation);
+        let options = v1::RunOptions { browser: browser.into(), emulation, ..Default::default() };
+        let request = v1::TriggerRunRequest { options: Some(options), ..Default::default() };
+        let refused = mesh.scheduler.trigger_run(request).await.err();
+        let details = refused.map(|status| status.get_details_bad_request().unwrap());
+        let fields = details.map(|details| {
+            details.field_violations.into_iter().map(|v| v.field).collect::<Vec<_>>()
+        });
+        fields.unwrap_or_default()
+    };
+    let slow = v1::Network { download_bytes_per_s: 1, upload_bytes_per_s: 1, ..Default::default() };
+    let phone = v1::Viewport { width: 390, height: 844, mobile: true, ..Default::default() };
+    let all = v1::Emulation {
+        viewport: Some(phone),
+        locale: "de-DE".into(),
+        time_zone: "Asia/Tokyo".into(),
+        network: Some(slow),
+        ..Default::default()
+    };
+    assert_eq!(trigger(v1::Browser::Chromium, all.clone()).await, Vec::<String>::new());
+    let named = |fields: &[&str]| {
+        fields.iter().map(|f| format!("options.emulation.{f}")).collect::<Vec<_>>()
+    };
+    assert_eq!(trigger(v1::Browser::Firefox, all.clone()).await, named(&["viewport", "network"]));
+    let nothing = named(&["viewport", "locale", "time_zone", "network"]);
+    assert_eq!(trigger(v1::Browser::Webkit, all).await, nothing);
+    let nonsense = v1::Emulation {
+        viewport: Some(v1::Viewport { width: 0, height: 1, ..Default::default() }),
+        locale: "de_DE!".into(),
+        time_zone: "Atlantis".into(),
+        geolocation: Some(v1::Geolocation { latitude: 91.0, ..Default::default() }),
+        network: Some(v1::Network::default()),
+        ..Default::default()
+    };
+    let wrong = ["viewport.width", "locale", "time_zone", "geolocation.latitude", "network"];
+    assert_eq!(trigger(v1::Browser::Chromium, nonsense).await, named(&wrong));
+}
+
+#[tokio::test]
 async fn a5_drafts_run_only_when_asked_for() {
     let mut mesh = Mesh::start().await;
     let request = v1::ImportTestsRequest {
