@@ -58,6 +58,20 @@ pub fn import(bytes: &[u8], file: &str) -> Result<Vec<Flow>, ImportErrors> {
             });
         }
     }
+    // What is stored is the flow, and that has to fit into the same messages as the file did.
+    for flow in flows.iter().filter(|_| errors.is_empty()) {
+        let bytes = to_json(flow).len();
+        if bytes > RECORDING_BYTES_MAX {
+            let message = format!(
+                "as a flow the test has {bytes} bytes; at most {RECORDING_BYTES_MAX} are stored"
+            );
+            errors.push(Problem {
+                test: Some(flow.title.chars().take(TITLE_CHARS_MAX).collect()),
+                ..Problem::of_field("", message)
+            });
+            break;
+        }
+    }
     if errors.is_empty() && !flows.is_empty() { Ok(flows) } else { Err(errors) }
 }
 

@@ -178,6 +178,18 @@ fn two_tests_of_a_file_cannot_have_the_same_title() {
     assert!(parse(format!("{one}---\n{}", one.replace(": a", ": b")).as_bytes(), "f").is_err());
 }
 
+#[test]
+fn a_test_that_grows_beyond_the_limit_as_a_flow_is_refused() {
+    let command =
+        |name: &str, target: &str| json!({"command": name, "target": target, "value": ""});
+    let inner = [command("echo", &"x".repeat(1_000_000))];
+    let outer = vec![command("run", "inner"); 17];
+    let file = json!({"version": "3.0", "urls": [], "tests": [
+        {"id": "1", "name": "inner", "commands": inner}, {"id": "2", "name": "outer", "commands": outer}]});
+    let text = import(file.to_string().as_bytes(), "f").expect_err("refused").to_string();
+    assert!(text.contains("f: test \"outer\": as a flow the test has 17"), "{text}");
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_the_parser_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
