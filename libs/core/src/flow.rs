@@ -31,6 +31,7 @@ pub use value::Value;
 
 mod check;
 mod class;
+mod code;
 mod control;
 mod debug;
 mod keys;

@@ -7,6 +7,7 @@ mod support;
 mod abort;
 mod admission;
 mod audit;
+mod catalog;
 mod fault;
 mod generations;
 mod lifecycle;

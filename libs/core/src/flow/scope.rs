@@ -86,32 +86,6 @@ impl Scope {
         filled
     }
 
-    /// Turns the variables in code into arguments.
-    #[must_use]
-    pub fn code(&self, code: &str) -> Code {
-        let mut named: Vec<&str> = Vec::new();
-        let mut out = String::with_capacity(code.len());
-        split(code, |piece| {
-            match piece {
-                Piece::Plain(plain) => out.push_str(plain),
-                Piece::Name(name) => {
-                    if self.get(name).is_none() {
-                        return false;
-                    }
-                    let index = named.iter().position(|known| *known == name);
-                    let index = index.unwrap_or_else(|| {
-                        named.push(name);
-                        named.len() - 1
-                    });
-                    out.push_str(&format!("arguments[{index}]"));
-                }
-            }
-            true
-        });
-        let arguments = named.iter().filter_map(|name| self.get(name).cloned()).collect();
-        Code { code: out, arguments }
-    }
-
     /// Returns the step with its variables replaced in everything but code, its numbers known and its URL absolute.
     ///
     /// # Errors
@@ -146,7 +120,7 @@ impl Scope {
 }
 
 /// A piece of a text.
-pub(super) enum Piece<'t> {
+enum Piece<'t> {
     /// As it stands.
     Plain(&'t str),
     /// What stands between `${` and `}`.
@@ -155,7 +129,7 @@ pub(super) enum Piece<'t> {
 
 /// Cuts a text at its placeholders, from left to right. A name for which `take` returns false is plain text, in which
 /// the next placeholder may begin.
-pub(super) fn split<'t>(text: &'t str, mut take: impl FnMut(Piece<'t>) -> bool) {
+fn split<'t>(text: &'t str, mut take: impl FnMut(Piece<'t>) -> bool) {
     let mut rest = text;
     while let Some(start) = rest.find("${") {
         if start > 0 {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::flow::{Chain, Click, Point, Selector, Selectors};
+use proptest::prelude::*;
 
 fn scope(pairs: &[(&str, Value)]) -> Scope {
     let mut flow = Flow::new("t", Vec::new());
@@ -36,6 +37,17 @@ fn code_gets_arguments_and_never_text() {
     let code = scope.code("f(${b}, ${a}, ${b}, ${c}, `${c}`)");
     assert_eq!(code.code, "f(arguments[0], arguments[1], arguments[0], ${c}, `${c}`)");
     assert_eq!(code.arguments, [2.0.into(), "'); alert(1); ('".into()]);
+    for (code, wanted) in [
+        ("'a ${a}'.length", "('a '+String(arguments[0])+'').length"),
+        (r#""\"${a}" + '${no}'"#, r#"("\""+String(arguments[0])+"") + '${no}'"#),
+        ("`x ${a} ${b + 1}`", "`x ${arguments[0]} ${b + 1}`"),
+        ("// don't\n${a}", "// don't\narguments[0]"),
+        ("/* don't */ ${a}", "/* don't */ arguments[0]"),
+        ("x = 'open\n${a}", "x = 'open\narguments[0]"),
+        ("'\\'${a}", "'\\''+String(arguments[0])+'"),
+    ] {
+        assert_eq!(scope.code(code).code, wanted, "{code}");
+    }
 }
 
 #[test]
@@ -71,6 +83,15 @@ fn a_step_is_resolved_in_selectors_numbers_and_urls_but_not_in_code() {
     }
     let pause = Step::new(StepKind::Pause { milliseconds: Quantity::Text("${no}".into()) });
     assert_eq!(scope.resolve(&pause), Err(NotANumber { text: "${no}".into() }));
+}
+
+proptest! {
+    #[test]
+    fn no_value_ever_becomes_code(code in "[a'\"`/*\\\\${}\n ]{0,40}", value in "[a-z]{6,9}") {
+        let scope = scope(&[("a", Value::Text(value.clone()))]);
+        let made = scope.code(&format!("{code}${{a}}{code}"));
+        prop_assert!(!made.code.contains(&value), "{}", made.code);
+    }
 }
 
 #[test]
