@@ -6,15 +6,15 @@
 //! ([`supervise_main`]), so that nothing outlives its owner, however that dies.
 //!
 //! Promises: never a false pass; every command has a deadline; a cancelled test returns at once, because the browser is
-//! killed instead of asked. Values of sensitive steps and secret variables are never
-//! logged or told. It does not decide about retries.
+//! killed instead of asked. Values of sensitive steps and secret variables are never logged or
+//! told. It does not decide about retries.
 //!
 //! # Adding a kind of browser
 //! Say in `kind.rs` how it is started, and in `programs.rs` where it is; `tests/browsers.rs` runs every recording in it.
 //!
 //! # Adding a step kind
-//! Add it to `gauntlet_core::flow::StepKind`, perform it in `step/`, and give it a passing and a failing recording in
-//! `tests/recordings`.
+//! Add it to `gauntlet_core::flow::StepKind`, perform it in `step/`, and use it in a flow of `tests/flows.rs`, followed by a
+//! check of what it did. `tests/mutations.rs` then spoils it; say there what else can be wrong with it.
 
 mod accessible;
 mod bidi;

@@ -203,7 +203,7 @@ fn reads(base: &str) -> Flow {
             Comparison::EqualsTrimmed("To the\u{a0}popup ".into()),
         ),
         equals(attribute(Selector::PartialLinkText("nother".into()).into(), "data-k"), "other"),
-        says("li:nth-child(2)", "two"),
+        says("#second", "two"),
         check(
             Subject::Text(Selector::HasText { css: "li".into(), text: "THREE".into() }.into()),
             Comparison::Contains("hre".into()),
@@ -282,6 +282,7 @@ fn loops(base: &str) -> Flow {
         add("d"),
         marker(Control::RepeatIf { condition: condition("!${said}.endsWith('dd')"), limit }),
         equals(Subject::Variable("said".into()), "-elseifttwwpqdd"),
+        equals(Subject::Title, "Kinds"),
     ];
     flow("loops", base, "kinds", steps)
 }

@@ -1,6 +1,6 @@
 //! Ways to spoil a correct flow, whatever format it came from.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use gauntlet_core::flow::{
     AssertedNavigation, Check, Comparison, Control, DialogAction, DialogTime, FailureClass, Flow,
@@ -40,10 +40,11 @@ const LATER: &[FailureClass] = &[
     FailureClass::Timeout,
 ];
 
-/// Returns every mutant of a flow. A step that must fail has `patience` to find out.
-pub(crate) fn mutants(flow: &Flow, patience: Duration) -> Vec<Mutant> {
+/// Returns every mutant of the steps that the flow performs: what stands in a branch not taken may be as wrong as it likes. A
+/// step that must fail has `patience` to find out.
+pub(crate) fn mutants(flow: &Flow, performed: &BTreeSet<usize>, patience: Duration) -> Vec<Mutant> {
     let mut garden = Garden { flow, patience, all: Vec::new() };
-    for index in 0..flow.steps.len() {
+    for index in performed.iter().copied() {
         garden.change(index);
         garden.insert(index);
         garden.remove(index);
@@ -87,7 +88,7 @@ impl Garden<'_> {
         for (what, classes, kind) in spoilt(&self.flow.steps[index].kind) {
             let mut steps = self.flow.steps.clone();
             steps[index].kind = kind;
-            let at = if what == "other input" { At::Since(index + 1) } else { At::Step(index) };
+            let at = if what == "other input" { At::Since(index) } else { At::Step(index) };
             let classes = if what == "other input" { LATER } else { classes };
             self.add(what, index, at, classes, steps);
         }
@@ -190,13 +191,18 @@ impl Garden<'_> {
                 | StepKind::Submit { .. }
                 | StepKind::Dialog { .. }
                 | StepKind::SelectWindow { .. }
-                | StepKind::SelectFrame(_)
                 | StepKind::ResizeWindow { .. }
                 | StepKind::Navigate { .. }
         );
-        // A press moves to its place by itself.
-        let moves = matches!(&self.flow.steps[index].kind, StepKind::Pointer(pointer) if pointer.action != PointerAction::Move);
-        if (effect || moves) && index + 1 < self.flow.steps.len() {
+        let next = self.flow.steps.get(index + 1).map(|step| &step.kind);
+        let effect = effect
+            || match &self.flow.steps[index].kind {
+                // A press moves to its place by itself, and a page is loaded into the main frame anyhow.
+                StepKind::Pointer(pointer) => pointer.action != PointerAction::Move,
+                StepKind::SelectFrame(_) => !matches!(next, Some(StepKind::Navigate { .. })),
+                _ => false,
+            };
+        if effect && index + 1 < self.flow.steps.len() {
             let mut steps = self.flow.steps.clone();
             steps.remove(index);
             self.add("left out", index, At::Since(index), LATER, steps);
