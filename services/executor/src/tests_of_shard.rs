@@ -293,7 +293,15 @@ impl TestsOfShard<'_> {
     async fn flow(&self, test: &v1::PlannedTest) -> Result<Flow, RevisionError> {
         let Executor { revisions, peers, .. } = self.executor;
         let flow = revisions.flow(&peers.catalog, &test.revision_hash, &self.lease.stop).await?;
-        Ok(self.plan.aim(&flow))
+        let flow = self.plan.aim(&flow);
+        // Typed as it stands, the name of a variable would pass for its value.
+        match flow.missing_variables().as_slice() {
+            [] => Ok(flow),
+            missing => Err(RevisionError::Unreadable(format!(
+                "the run gives no value to the variables {}",
+                missing.join(", ")
+            ))),
+        }
     }
 
     /// Runs a test once; an error of browser or driver gets one fresh browser, and the second outcome stands.

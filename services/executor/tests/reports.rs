@@ -243,6 +243,30 @@ async fn g2_a_recording_that_cannot_be_read_errors_its_test_and_no_other() {
 }
 
 #[tokio::test]
+async fn a_test_whose_variable_has_no_value_is_errored_before_anything_is_typed() {
+    let stage = Stage::start(|mesh| {
+        let mut grant = mesh.grant(0, &["pass.a", "pass.b"]);
+        let flow = |name: &str| {
+            let variables = serde_json::json!({ name: null });
+            serde_json::json!({"gauntlet": 1, "title": "pass.c", "variables": variables, "steps": ["close"]})
+        };
+        grant.tests[0].revision_hash = mesh.store(flow("PASSWORD").to_string().into_bytes());
+        grant.tests[1].revision_hash = mesh.store(flow("GIVEN").to_string().into_bytes());
+        grant.options.as_mut().unwrap().variables.insert("GIVEN".to_owned(), "x".to_owned());
+        mesh.set(|s| s.claimable.push_back(grant));
+    })
+    .await;
+    stage.mesh.until("it is completed", |s| !s.completions.is_empty()).await;
+    assert_eq!(stage.scripts.ran(), ["pass.c"]);
+    stage.mesh.set(|s| {
+        let failure = s.attempts[0].failure.as_ref().unwrap();
+        assert_eq!(failure.failure_class, "import_error");
+        assert!(failure.message.contains("PASSWORD"), "{}", failure.message);
+    });
+    assert_eq!(stage.stop().await, Exit::Clean);
+}
+
+#[tokio::test]
 async fn variables_are_filled_in_and_the_recorded_site_is_rebased() {
     let stage = Stage::start(|mesh| {
         let mut grant = mesh.grant(0, &["pass.a"]);
