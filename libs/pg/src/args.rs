@@ -92,6 +92,8 @@ pub struct PgConfig {
     /// How long one attempt of a transaction, or one read, may take on our side before its connection is discarded;
     /// default 15 s.
     pub attempt_timeout: Duration,
+    /// How long a start waits for a Postgres that is away; default 60 s.
+    pub start_patience: Duration,
     pub(crate) server: Config,
 }
 
@@ -108,6 +110,7 @@ impl PgConfig {
             statement_timeout: Duration::from_secs(10),
             lock_timeout: Duration::from_secs(5),
             attempt_timeout: Duration::from_secs(15),
+            start_patience: Duration::from_secs(60),
             server: url.parse().map_err(|source| ConfigError::Url { source })?,
         })
     }

@@ -11,12 +11,13 @@ use crate::{
     single::Repeat,
 };
 use deadpool_postgres::{Manager, ManagerConfig, RecyclingMethod, Runtime};
-use gauntlet_runtime::Backoff;
+use gauntlet_runtime::{Backoff, error_chain};
 use std::{
     fmt,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
+use tokio::time::Instant;
 use tokio_postgres::NoTls;
 use tracing::Instrument as _;
 
@@ -24,6 +25,9 @@ use tracing::Instrument as _;
 const TX_ATTEMPTS_MAX: u32 = 6;
 const TX_RETRY_FIRST: Duration = Duration::from_millis(4);
 const TX_RETRY_MAX: Duration = Duration::from_millis(200);
+/// Waits of a start while Postgres is away.
+const START_RETRY_FIRST: Duration = Duration::from_millis(100);
+const START_RETRY_MAX: Duration = Duration::from_secs(2);
 
 /// Connections to the schema of one service. Cheap to clone.
 #[derive(Clone)]
@@ -51,18 +55,33 @@ enum Attempt<C: Transaction> {
 }
 
 impl Pool {
-    /// Opens a pool in which every connection has `schema` as its search path, and proves that Postgres answers.
+    /// Opens a pool in which every connection has `schema` as its search path, and proves that Postgres answers. Waits for
+    /// one that is away or still starting, as long as the settings say.
     ///
     /// # Errors
-    /// When Postgres cannot be reached or refuses.
+    /// When Postgres cannot be reached all that time, or refuses.
     pub async fn connect(
         config: &PgConfig,
         application_name: &str,
         schema: &str,
     ) -> Result<Self, PgError> {
         let pool = Self::lazy(config, application_name, schema)?;
-        pool.lease("connect").await?.give_back();
-        Ok(pool)
+        let deadline = Instant::now() + config.start_patience;
+        let mut backoff = Backoff::new(START_RETRY_FIRST, START_RETRY_MAX);
+        loop {
+            match pool.lease("connect").await {
+                Ok(lease) => {
+                    lease.give_back();
+                    return Ok(pool);
+                }
+                Err(error @ PgError::Unavailable { .. }) if Instant::now() < deadline => {
+                    let error = error_chain(&error);
+                    tracing::warn!(error, application_name, "waiting for postgres");
+                    backoff.sleep().await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// As [`Pool::connect`], without connecting yet.

@@ -73,6 +73,20 @@ impl Health {
         }
     }
 
+    /// Says NOT_SERVING.
+    pub(crate) async fn wait(&self) {
+        for name in &self.own {
+            self.reporter.set_service_status(name, ServingStatus::NotServing).await;
+        }
+    }
+
+    /// Forgets the services without telling anybody: whoever watches sees the stream end and asks again.
+    pub(crate) async fn forget(mut self) {
+        for name in self.own {
+            self.reporter.clear_service_status(name).await;
+        }
+    }
+
     /// Tells the watchers, then forgets the services: that ends the streams of the watchers, which would block the stop.
     pub(crate) async fn stop(mut self) {
         let names: Vec<_> = self.names().chain([""]).collect();

@@ -59,6 +59,7 @@ mod health;
 mod methods;
 mod reason;
 mod server;
+mod standby;
 mod status;
 mod timeout;
 mod trace;
@@ -69,6 +70,7 @@ pub use details::Details;
 pub use methods::is_unary;
 pub use reason::Reason;
 pub use server::{Bound, ServeError, Server, ServerArgs};
+pub use standby::Standby;
 pub use status::{
     ToStatus, draining, invalid_fields, is_unavailable, reason_of, retry_after, status,
 };

@@ -3,7 +3,7 @@
 //! Owns the listener, health, reflection and the order of the stop: not serving, no new calls, calls in flight finish.
 //! Handlers of streams and long polls must watch the drain themselves. After a crash callers see UNAVAILABLE.
 
-use crate::{CONNECTION_WINDOW_BYTES, Peer, call::CallLayer, health::Health};
+use crate::{CONNECTION_WINDOW_BYTES, Peer, Standby, call::CallLayer, health::Health, standby};
 use clap::Args;
 use gauntlet_runtime::Lifecycle;
 use http::{HeaderName, HeaderValue, Method};
@@ -119,7 +119,23 @@ impl Server {
     /// When the address cannot be listened on or the descriptors are malformed.
     pub fn bind(self, addr: SocketAddr) -> Result<Bound, ServeError> {
         let failed = |source| ServeError::Bind { addr, source };
-        let incoming = TcpIncoming::bind(addr).map_err(failed)?;
+        self.listen(TcpIncoming::bind(addr).map_err(failed)?, addr)
+    }
+
+    /// As [`Server::bind`], on the address of a standby, which ends.
+    ///
+    /// # Errors
+    /// When the address cannot be taken over or the descriptors are malformed.
+    pub async fn relieve(self, standby: Standby) -> Result<Bound, ServeError> {
+        let failed = |addr| move |source| ServeError::Bind { addr, source };
+        let unknown = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        let addr = standby.addr().map_err(failed(unknown))?;
+        let listener = standby.end().await.map_err(failed(addr))?;
+        self.listen(standby::incoming(listener).map_err(failed(addr))?, addr)
+    }
+
+    fn listen(self, incoming: TcpIncoming, addr: SocketAddr) -> Result<Bound, ServeError> {
+        let failed = |source| ServeError::Bind { addr, source };
         // A stream of small messages is ten times slower with Nagle's algorithm.
         let incoming = incoming.with_nodelay(Some(true)).with_keepalive(Some(KEEPALIVE_INTERVAL));
         let addr = incoming.local_addr().map_err(failed)?;

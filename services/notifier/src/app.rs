@@ -10,7 +10,7 @@ use crate::store::Store;
 use gauntlet_feed::Follower;
 use gauntlet_pg::{PgError, Pool, SchemaError, latest_version};
 use gauntlet_proto::v1::notifier_service_server::NotifierServiceServer;
-use gauntlet_rpc::{Bound, EndpointError, Peer, ServeError, Server, limited};
+use gauntlet_rpc::{Bound, EndpointError, Peer, ServeError, Server, Standby, limited};
 use gauntlet_runtime::Lifecycle;
 use std::net::SocketAddr;
 use tonic::service::Routes;
@@ -52,6 +52,8 @@ impl App {
     /// # Errors
     /// See [`BuildError`].
     pub async fn build(config: &Config, lifecycle: &Lifecycle) -> Result<Self, BuildError> {
+        let standby = Standby::start(config.listen, &["gauntlet.v1.NotifierService"], lifecycle);
+        let standby = standby.map_err(BuildError::Bind)?;
         let pool = Pool::connect(&config.pg, "gauntlet-notifier", SCHEMA).await;
         let pool = pool.map_err(BuildError::Pg)?;
         let runner = migrations().map_err(BuildError::Schema)?;
@@ -64,7 +66,7 @@ impl App {
         let mut routes = Routes::builder();
         routes.add_service(limited!(NotifierServiceServer::new(handlers)));
         let server = Server::new(routes.routes()).service("gauntlet.v1.NotifierService");
-        let bound = server.bind(config.listen).map_err(BuildError::Bind)?;
+        let bound = server.relieve(standby).await.map_err(BuildError::Bind)?;
         let sender = Sender::new(store.clone(), poster, config.retry_schedule.clone(), lifecycle);
         let follower = Follower::new(store, scheduler, lifecycle);
         Ok(Self { bound, follower, sender, lifecycle: lifecycle.clone() })

@@ -10,7 +10,7 @@ use crate::{migrations, partitions};
 use gauntlet_core::ReplicaId;
 use gauntlet_feed::Follower;
 use gauntlet_pg::{PgError, Pool, SchemaError, latest_version};
-use gauntlet_rpc::{Bound, EndpointError, Peer, ServeError, Server};
+use gauntlet_rpc::{Bound, EndpointError, Peer, ServeError, Server, Standby};
 use gauntlet_runtime::{Clock, Lifecycle, ids};
 use std::io;
 use std::net::SocketAddr;
@@ -55,6 +55,8 @@ impl App {
     /// # Errors
     /// See [`BuildError`].
     pub async fn build(config: &Config, lifecycle: &Lifecycle) -> Result<Self, BuildError> {
+        let standby = Standby::start(config.listen, &SERVICES, lifecycle);
+        let standby = standby.map_err(BuildError::Bind)?;
         let pool = Pool::connect(&config.pg, "gauntlet-results", SCHEMA).await;
         let pool = pool.map_err(BuildError::Pg)?;
         let runner = migrations().map_err(BuildError::Schema)?;
@@ -68,7 +70,7 @@ impl App {
         let handlers =
             Handlers::new(store.clone(), artifacts, scheduler.clone(), lifecycle.clone());
         let server = SERVICES.into_iter().fold(Server::new(handlers.routes()), Server::service);
-        let bound = server.bind(config.listen).map_err(BuildError::Bind)?;
+        let bound = server.relieve(standby).await.map_err(BuildError::Bind)?;
         Ok(Self { bound, store, scheduler, lifecycle: lifecycle.clone() })
     }
 

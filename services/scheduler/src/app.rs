@@ -12,7 +12,7 @@ use crate::vault::Vault;
 use crate::wake::Wake;
 use gauntlet_bus::Bus;
 use gauntlet_pg::{PgError, Pool, SchemaError, latest_version};
-use gauntlet_rpc::{Bound, ServeError, Server};
+use gauntlet_rpc::{Bound, ServeError, Server, Standby};
 use gauntlet_runtime::Lifecycle;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -50,6 +50,8 @@ impl App {
     /// # Errors
     /// See [`BuildError`].
     pub async fn build(config: &Config, lifecycle: &Lifecycle) -> Result<Self, BuildError> {
+        let standby = Standby::start(config.listen, &SERVICES, lifecycle);
+        let standby = standby.map_err(BuildError::Bind)?;
         let pool = Pool::connect(&config.pg, "gauntlet-scheduler", SCHEMA).await;
         let pool = pool.map_err(BuildError::Pg)?;
         let runner = migrations().map_err(BuildError::Schema)?;
@@ -79,7 +81,7 @@ impl App {
             lifecycle: lifecycle.clone(),
         };
         let server = SERVICES.into_iter().fold(Server::new(handlers.routes()), Server::service);
-        let bound = server.bind(config.listen).map_err(BuildError::Bind)?;
+        let bound = server.relieve(standby).await.map_err(BuildError::Bind)?;
         let lifecycle = lifecycle.clone();
         Ok(Self { bound, store, committer, finalizations, wake, lifecycle })
     }

@@ -12,5 +12,6 @@ mod environments;
 mod fault;
 mod generations;
 mod lifecycle;
+mod start;
 mod stop;
 mod watch;

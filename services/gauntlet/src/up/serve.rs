@@ -19,21 +19,19 @@ pub(crate) async fn serve(command: ServeCommand) -> Result<Exit, Failure> {
     match command {
         ServeCommand::Scheduler(args) => {
             let config = args.config().map_err(|error| bad_config(&error))?;
-            let app = gauntlet_scheduler::App::build(&config, &lifecycle).await;
-            let app = app.map_err(|error| cannot_start(&error))?;
-            lifecycle.spawn("scheduler", app.run());
+            let app =
+                built(&lifecycle, gauntlet_scheduler::App::build(&config, &lifecycle)).await?;
+            app.map(|app| lifecycle.spawn("scheduler", app.run()));
         }
         ServeCommand::Results(args) => {
             let config = args.config().map_err(|error| bad_config(&error))?;
-            let app = gauntlet_results::App::build(&config, &lifecycle).await;
-            let app = app.map_err(|error| cannot_start(&error))?;
-            lifecycle.spawn("results", app.run());
+            let app = built(&lifecycle, gauntlet_results::App::build(&config, &lifecycle)).await?;
+            app.map(|app| lifecycle.spawn("results", app.run()));
         }
         ServeCommand::Notifier(args) => {
             let config = args.config().map_err(|error| bad_config(&error))?;
-            let app = gauntlet_notifier::App::build(&config, &lifecycle).await;
-            let app = app.map_err(|error| cannot_start(&error))?;
-            lifecycle.spawn("notifier", app.run());
+            let app = built(&lifecycle, gauntlet_notifier::App::build(&config, &lifecycle)).await?;
+            app.map(|app| lifecycle.spawn("notifier", app.run()));
         }
         ServeCommand::Gateway(args) => {
             let app = gauntlet_gateway::App::build(&args.config(), &lifecycle).await;
@@ -43,6 +41,17 @@ pub(crate) async fn serve(command: ServeCommand) -> Result<Exit, Failure> {
         ServeCommand::Executor(args) => return executor(*args, lifecycle).await,
     }
     Ok(lifecycle.run_to_end(GRACE).await)
+}
+
+/// Returns what was built, which may have to wait for Postgres; none when a signal came first.
+async fn built<A, E: Error + 'static>(
+    lifecycle: &Lifecycle,
+    build: impl Future<Output = Result<A, E>>,
+) -> Result<Option<A>, Failure> {
+    tokio::select! {
+        () = lifecycle.draining() => Ok(None),
+        app = build => app.map(Some).map_err(|error| cannot_start(&error)),
+    }
 }
 
 /// The executor brings its own grace.
