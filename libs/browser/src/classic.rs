@@ -48,7 +48,10 @@ struct Seen {
     origin: f64,
     url: String,
     ready: String,
-    leaving: bool,
+    /// The driver says that the page is, or is going, somewhere else.
+    elsewhere: bool,
+    /// The document is what the browser shows instead of one that it could not load.
+    failed: bool,
 }
 
 impl Classic {
@@ -159,7 +162,9 @@ impl Classic {
         let arrived = self.wait_for(deadline, |events| {
             let there =
                 url.contains('#') && events.context(context).is_some_and(|at| at.url == url);
-            (there || events.navigated_since(context, mark, false)).then_some(())
+            let ended = events.navigated_since(context, mark, false)
+                || events.failed_since(context, mark, false);
+            (there || ended).then_some(())
         });
         if arrived.await.is_none() {
             return Err(DriverError::Hung { command: NAVIGATE, after: within });
@@ -236,21 +241,18 @@ impl Classic {
         let found = self.driver.post("execute/sync", look, within).await?;
         let Some(url) = found["url"].as_str() else { return Ok(()) };
         // Some drivers say where the page is going, before it is there.
-        let leaving = self
-            .driver
-            .call(Method::GET, "url", None, within)
-            .await?
-            .as_str()
-            .is_some_and(|going| going != url && found["ready"] == "complete");
-        self.note(page, &found, leaving, there);
+        let going = self.driver.call(Method::GET, "url", None, within).await?;
+        let elsewhere = going.as_str().is_some_and(|going| going != url);
+        self.note(page, &found, elsewhere && found["ready"] == "complete", there);
         Ok(())
     }
 
     /// Notes what a look has found in a document and those below it.
-    fn note(&self, id: &str, found: &Value, leaving: bool, there: &mut Vec<String>) {
+    fn note(&self, id: &str, found: &Value, elsewhere: bool, there: &mut Vec<String>) {
         let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
         let origin = found["began"].as_f64().unwrap_or_default();
-        self.compare(id, Seen { origin, url: text("url"), ready: text("ready"), leaving });
+        let (url, ready) = (text("url"), text("ready"));
+        self.compare(id, Seen { origin, url, ready, elsewhere, failed: false });
         for (index, frame) in found["frames"].as_array().into_iter().flatten().enumerate() {
             let child = format!("{id}/{index}");
             if self.events().context(&child).is_none() {
@@ -262,19 +264,32 @@ impl Classic {
         }
     }
 
-    fn compare(&self, id: &str, now: Seen) {
-        let before = lock(&self.seen).insert(id.to_owned(), now.clone()).unwrap_or_default();
+    fn compare(&self, id: &str, mut now: Seen) {
+        let before = lock(&self.seen).get(id).cloned().unwrap_or_default();
         let mut ready_before = before.ready.as_str();
         #[expect(clippy::float_cmp, reason = "it is compared with itself")]
-        if now.origin != before.origin {
+        let is_new = now.origin != before.origin;
+        // An error page has no address of its own; the driver tells the one that could not be loaded.
+        let error_page =
+            now.url.starts_with("chrome-error:") || now.url.starts_with("about:") && now.elsewhere;
+        now.failed = if is_new { error_page } else { before.failed };
+        lock(&self.seen).insert(id.to_owned(), now.clone());
+        if is_new {
             self.tell("browsingContext.navigationStarted", id, &now.url);
             self.tell("browsingContext.navigationCommitted", id, &now.url);
             ready_before = "loading";
-        } else if now.url != before.url {
+        }
+        if now.failed {
+            if is_new {
+                self.tell("browsingContext.navigationFailed", id, &now.url);
+            }
+            return;
+        }
+        if !is_new && now.url != before.url {
             self.tell("browsingContext.fragmentNavigated", id, &now.url);
-        } else if now.leaving && !before.leaving {
+        } else if !is_new && now.elsewhere && !before.elsewhere {
             self.tell("browsingContext.navigationStarted", id, &now.url);
-        } else if before.leaving && !now.leaving {
+        } else if !is_new && before.elsewhere && !now.elsewhere {
             self.tell("browsingContext.navigationAborted", id, &now.url);
         }
         if ready_before == "loading" && now.ready != "loading" {

@@ -133,8 +133,15 @@ pub(crate) enum DriverError {
 impl DriverError {
     /// Sorts what fantoccini reports into ours.
     pub(crate) fn from_cmd(command: &'static str, error: &CmdError) -> Self {
+        let dead = ["tab crashed", "disconnected", "not reachable", "browser has closed"];
         let CmdError::Standard(remote) = error else {
             return match error {
+                // `WebKitWebDriver` says it in words of its own.
+                CmdError::NotW3C(answer)
+                    if answer.as_str().is_some_and(|text| dead.contains(&text)) =>
+                {
+                    Self::Crashed { command, reason: cut(&answer.to_string()) }
+                }
                 CmdError::Failed(_)
                 | CmdError::FailedC(_)
                 | CmdError::Lost(_)
@@ -143,7 +150,6 @@ impl DriverError {
             };
         };
         let first = remote.message.lines().next().unwrap_or_default();
-        let dead = ["tab crashed", "disconnected", "not reachable", "browser has closed"];
         if remote.error == ErrorStatus::InvalidSessionId
             || dead.iter().any(|sign| first.contains(sign))
         {

@@ -102,6 +102,11 @@ impl DriverProcess {
     pub(crate) async fn kill_and_wait(&mut self, limit: Duration) {
         self.kill();
         let _ = tokio::time::timeout(limit, self.supervisor.wait()).await;
+        if self.profile.exists() {
+            // The supervisor was killed itself, or is stuck: what it should have done is done from here.
+            let profile = self.profile.clone();
+            let _ = tokio::task::spawn_blocking(move || sweep::clear(&profile)).await;
+        }
     }
 
     /// Returns the head of the tree, which lives as long as anything of it.

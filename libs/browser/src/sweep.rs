@@ -1,11 +1,14 @@
 //! Profile folders: their names say whose they are, so that a new executor can clear what a dead one left (G8).
 
-use std::{fs, io, path::Path, path::PathBuf};
+use std::{fs, io, path::Path, path::PathBuf, time::Duration};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 const PREFIX: &str = "gauntlet-";
 const OWNER_FILE: &str = "owner";
+/// Rounds of killing: who forks meanwhile is met in the next one.
+const CLEAR_ROUNDS_MAX: u32 = 5;
+const CLEAR_PAUSE: Duration = Duration::from_millis(20);
 
 /// What a sweep found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -50,12 +53,25 @@ pub fn sweep_stale(parent: &Path) -> SweepReport {
         if !ours || !folder.join(OWNER_FILE).is_file() || owner_lives(&folder) {
             continue;
         }
-        report.processes_killed += kill_users_of(&folder);
-        if fs::remove_dir_all(&folder).is_ok() {
-            report.profiles_removed += 1;
-        }
+        let (killed, removed) = clear(&folder);
+        report.processes_killed += killed;
+        report.profiles_removed += u32::from(removed);
     }
     report
+}
+
+/// Kills every process that uses a profile folder, and removes it; returns how many, and whether it could.
+pub(crate) fn clear(folder: &Path) -> (u32, bool) {
+    let mut killed = 0;
+    for _ in 0..CLEAR_ROUNDS_MAX {
+        match kill_users_of(folder) {
+            0 => break,
+            some => killed += some,
+        }
+        // The dead ones still count until the kernel is done with them.
+        std::thread::sleep(CLEAR_PAUSE);
+    }
+    (killed, fs::remove_dir_all(folder).is_ok())
 }
 
 fn owner_lives(folder: &Path) -> bool {

@@ -3,6 +3,7 @@
 mod browsers;
 mod flows;
 mod grid;
+mod hangs;
 mod hygiene;
 mod kinds;
 mod mutants;

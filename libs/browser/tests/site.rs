@@ -20,6 +20,12 @@ pub(crate) async fn start() -> String {
             }),
         )
         .route("/bytes", get(|| async { vec![b'x'; 100_000] }))
+        .route("/redirect", get(|| redirect(0)))
+        .route("/redirect/{hop}", get(|Path(hop): Path<u64>| redirect(hop)))
+        .route(
+            "/file",
+            get(|| async { ([("content-disposition", "attachment; filename=a.bin")], "data") }),
+        )
         .route("/hang", get(std::future::pending::<String>))
         .route(
             "/cookie",
@@ -37,6 +43,11 @@ pub(crate) async fn start() -> String {
     let address = listener.local_addr().expect("an address");
     tokio::spawn(async move { axum::serve(listener, app).await });
     format!("http://{address}")
+}
+
+/// Leads on for ever.
+async fn redirect(hop: u64) -> axum::response::Redirect {
+    axum::response::Redirect::temporary(&format!("/redirect/{}", hop + 1))
 }
 
 async fn page(name: &str) -> Html<&'static str> {
@@ -65,6 +76,34 @@ async fn page(name: &str) -> Html<&'static str> {
         (
             "inner",
             "<title>Inner</title><a id=go href=/popup>go</a> <a id=stay href='javascript:void(0)'>stay</a> <a id=dead href='http://127.0.0.1:2/'>dead</a>",
+        ),
+        (
+            "storm",
+            "<p id=out>none</p><button id=b onclick=\"for (let i = 0; i < 30; i++) alert(i); out.textContent = 'done'\">storm</button>",
+        ),
+        (
+            "endless",
+            "<p id=out>none</p><button id=b onclick='setTimeout(() => { for (;;) alert(1); })'>storm</button>",
+        ),
+        (
+            "leave",
+            "<p id=out>none</p><button id=b onclick=\"onbeforeunload = (e) => { e.preventDefault(); return 'stay'; }\">leave</button>",
+        ),
+        (
+            "popups",
+            "<p id=out>none</p><button id=b onclick=\"open('/popups-again')\">open</button>",
+        ),
+        (
+            "popups-again",
+            "<script>if (history.length < 2 && !opener?.opener?.opener) open('/popups-again')</script>again",
+        ),
+        (
+            "download",
+            "<p id=out>none</p><button id=b onclick=\"location.href = '/file'; setTimeout(() => { out.textContent = 'done' }, 300)\">get</button>",
+        ),
+        (
+            "silence",
+            "<p id=out>none</p><button id=b onclick=\"location.href = '/hang'\">go</button>",
         ),
         ("stuck", "<button id=b onclick='for(;;);'>stuck</button>"),
     ]);

@@ -104,7 +104,10 @@ pub fn screen(viewport: Viewport, engine: Engine) -> Support {
         return Support::Impossible("a mobile screen cannot be emulated");
     }
     match engine {
-        Engine::Webkit if viewport.has_touch => Support::Impossible("touch cannot be emulated"),
+        // Measured in Firefox 153: its driver does not know `emulation.setTouchOverride`.
+        Engine::Firefox | Engine::Webkit if viewport.has_touch => {
+            Support::Impossible("touch cannot be emulated")
+        }
         Engine::Webkit if (viewport.device_scale_factor - 1.0).abs() > f64::EPSILON => {
             Support::Impossible("the device scale factor cannot be set")
         }
