@@ -332,6 +332,8 @@ impl Launches<'_> {
             ("--slots", "2".to_owned()),
             ("--grace-seconds", "10".to_owned()),
             ("--browser-dir", self.dir.join("browsers").display().to_string()),
+            // Chromium only: what is for the scripted executors is called Firefox.
+            ("--geckodriver", self.dir.join("none").display().to_string()),
             ("--scheduler", self.links.executor_scheduler.url()),
             ("--results", self.links.executor_results.url()),
         ];

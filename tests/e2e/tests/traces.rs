@@ -110,7 +110,6 @@ async fn i7_a_trace_goes_from_the_client_through_the_mesh_and_later_work_is_link
         .await;
     assert_eq!(text(&shard.attributes, "shard.index"), "0");
     let of_shard = |span: &Span| span.trace_id == shard.trace_id;
-    collector.span("gauntlet-results", "rpc.IngestService.OpenShard", of_shard).await;
     collector.span("gauntlet-results", "rpc.IngestService.ReportAttempts", of_shard).await;
     collector.span("gauntlet-scheduler", "rpc.LeaseService.CompleteShards", of_shard).await;
 

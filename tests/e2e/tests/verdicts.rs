@@ -46,7 +46,7 @@ async fn the_readmes_first_command_passes_its_samples_over_two_executors() {
 async fn a3_pages_believe_what_the_command_line_says_and_a_browser_that_cannot_is_refused() {
     let mesh = Mesh::start().await;
     let _executor = mesh.executor("one", None);
-    let believes = "navigator.language === 'de-DE' && new Date(0).getHours() === 9 && innerWidth === 390 \
+    let believes = "navigator.language === 'de-DE' && new Date(0).getHours() === 9 && screen.width === 390 \
                     && navigator.maxTouchPoints > 0 && devicePixelRatio === 3";
     let recording = serde_json::json!({ "title": "elsewhere", "steps": [
         { "type": "navigate", "url": mesh.site_url },
