@@ -163,10 +163,10 @@ impl<'b> Session<'b> {
             (Target::Url(url), _) => url,
             (Target::Current, Some((page, path))) => {
                 let path = path.iter().chain(&step.frame).copied();
-                return self.open_page(page, path.collect());
+                return self.open_page(page, path.collect(), deadline).await;
             }
             (Target::Main | Target::Current, _) => {
-                return self.open_page(&self.main, step.frame.clone());
+                return self.open_page(&self.main, step.frame.clone(), deadline).await;
             }
         };
         let found = self.bidi.wait_for(deadline, |events| {
@@ -183,8 +183,21 @@ impl<'b> Session<'b> {
         Ok((page, path))
     }
 
-    fn open_page(&self, page: &str, path: Vec<u16>) -> Result<(String, Vec<u16>), Stop> {
-        if self.bidi.events().context(page).is_none() {
+    async fn open_page(
+        &self,
+        page: &str,
+        path: Vec<u16>,
+        deadline: Instant,
+    ) -> Result<(String, Vec<u16>), Stop> {
+        let is_open = self.bidi.events().context(page).is_some();
+        if !is_open {
+            // A page whose process died is gone like one that was closed; only the driver knows.
+            if let Err(error) =
+                self.driver.call(http::Method::GET, "title", None, limit(deadline)).await
+                && error.is_fatal()
+            {
+                return Err(error.into());
+            }
             let which = if page == self.main { "main page" } else { "window" };
             let message = format!("the {which} is closed");
             return Err(Stop::failure(FailureClass::Navigation, message));

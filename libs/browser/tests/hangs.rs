@@ -55,7 +55,7 @@ async fn killed(kind: BrowserKind, marker: &str, word: &str) -> TestOutcome {
 }
 
 fn class_of(outcome: &TestOutcome) -> FailureClass {
-    let TestResult::Errored(failure) = &outcome.result else { panic!("{:?}", outcome.result) };
+    let TestResult::Errored(failure) = &outcome.result else { panic!("{outcome:?}") };
     failure.class
 }
 
