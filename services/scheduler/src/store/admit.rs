@@ -1,6 +1,7 @@
 //! Admission: planned runs become rows, as many as gathered, with one statement per table.
 //!
-//! Locks: the request ids that others use at the same time, then idle lanes in ascending id. All else is new rows.
+//! Locks: orgs and lanes that are new, by name, then the request ids that others use at the same time, then idle lanes in
+//! ascending id. All else is new rows.
 
 use super::claim::{Claimer, lock_lanes};
 use super::rows::{Quoted, array_literal, signed};
