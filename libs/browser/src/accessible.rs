@@ -29,7 +29,7 @@ impl Session<'_> {
     ) -> Result<Vec<Value>, DriverError> {
         if self.driver.has_cdp() {
             self.accessible_by_cdp(root, name, role, deadline).await
-        } else if self.bidi.has_bidi() {
+        } else if self.pages.has_bidi() {
             self.accessible_by_bidi(root, name, role, deadline).await
         } else {
             self.accessible_by_asking(root, name, role, deadline).await
@@ -77,7 +77,8 @@ impl Session<'_> {
         deadline: Instant,
     ) -> Result<Vec<Value>, DriverError> {
         let place = self.driver.place();
-        let context = place.and_then(|place| self.bidi.events().frame_at(&place.page, &place.path));
+        let context =
+            place.and_then(|place| self.pages.events().frame_at(&place.page, &place.path));
         let mut wanted = json!({});
         for (key, value) in [("name", name), ("role", role)] {
             if let Some(value) = value {
@@ -93,7 +94,7 @@ impl Session<'_> {
             "startNodes": starts.collect::<Vec<_>>(),
         });
         let found =
-            self.bidi.command("browsingContext.locateNodes", query, limit(deadline)).await?;
+            self.pages.command("browsingContext.locateNodes", query, limit(deadline)).await?;
         let nodes = found["nodes"].as_array().into_iter().flatten();
         Ok(nodes.map(|node| json!({ ELEMENT: node["sharedId"] })).collect())
     }

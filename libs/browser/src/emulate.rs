@@ -18,7 +18,7 @@ impl Session<'_> {
     ) -> Result<(), DriverError> {
         if self.driver.has_cdp() {
             self.emulate_by_cdp(viewport, limit).await?;
-        } else if self.bidi.has_bidi() {
+        } else if self.pages.has_bidi() {
             self.emulate_by_bidi(viewport, limit).await?;
         } else {
             self.resize(viewport, limit).await?;
@@ -32,9 +32,9 @@ impl Session<'_> {
         if self.driver.has_cdp() {
             let none = json!({});
             self.driver.cdp("Emulation.clearDeviceMetricsOverride", none, limit).await?;
-        } else if let (true, Some(place)) = (self.bidi.has_bidi(), self.driver.place()) {
+        } else if let (true, Some(place)) = (self.pages.has_bidi(), self.driver.place()) {
             let none = json!({ "context": place.page, "viewport": null, "devicePixelRatio": null });
-            self.bidi.command("browsingContext.setViewport", none, limit).await?;
+            self.pages.command("browsingContext.setViewport", none, limit).await?;
         }
         Ok(())
     }
@@ -63,7 +63,7 @@ impl Session<'_> {
         refuse(network != Network::Offline, "a slow network")?;
         let page = self.driver.place().map(|place| place.page);
         let offline = json!({ "networkConditions": { "type": "offline" }, "contexts": [page] });
-        self.bidi.command("emulation.setNetworkConditions", offline, limit).await.map(drop)
+        self.pages.command("emulation.setNetworkConditions", offline, limit).await.map(drop)
     }
 
     async fn emulate_by_cdp(&self, viewport: Viewport, limit: Duration) -> Result<(), DriverError> {
@@ -92,11 +92,11 @@ impl Session<'_> {
             "context": page, "viewport": { "width": viewport.width, "height": viewport.height },
             "devicePixelRatio": viewport.device_scale_factor,
         });
-        self.bidi.command("browsingContext.setViewport", size, limit).await?;
+        self.pages.command("browsingContext.setViewport", size, limit).await?;
         if viewport.has_touch != self.viewport.has_touch {
             let touch = viewport.has_touch.then_some(1);
             let touch = json!({ "maxTouchPoints": touch, "contexts": [page] });
-            match self.bidi.command("emulation.setTouchOverride", touch, limit).await {
+            match self.pages.command("emulation.setTouchOverride", touch, limit).await {
                 // Firefox has it not yet.
                 Err(DriverError::Unsupported { .. }) => refuse(true, "touch")?,
                 answer => drop(answer?),
@@ -128,14 +128,14 @@ fn refuse(asked: bool, what: &str) -> Result<(), DriverError> {
 
 /// Makes every page of a user context, popups included, believe in another place.
 pub(crate) async fn pretend(
-    bidi: &Pages,
+    pages: &Pages,
     emulation: &Emulation,
     user_context: &str,
     origins: &[String],
 ) -> Result<(), DriverError> {
     let order = async |method: &'static str, mut params: Value| {
         params["userContexts"] = json!([user_context]);
-        bidi.command(method, params, GRACE).await
+        pages.command(method, params, GRACE).await
     };
     let Emulation { locale, timezone, geolocation, user_agent, network: _, permissions } =
         emulation;
@@ -159,7 +159,7 @@ pub(crate) async fn pretend(
                 "descriptor": { "name": name }, "state": "granted", "origin": origin,
                 "userContext": user_context,
             });
-            bidi.command("permissions.setPermission", grant, GRACE).await?;
+            pages.command("permissions.setPermission", grant, GRACE).await?;
         }
     }
     Ok(())

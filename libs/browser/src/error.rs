@@ -133,7 +133,14 @@ pub(crate) enum DriverError {
 impl DriverError {
     /// Sorts what fantoccini reports into ours.
     pub(crate) fn from_cmd(command: &'static str, error: &CmdError) -> Self {
-        let dead = ["tab crashed", "disconnected", "not reachable", "browser has closed"];
+        let dead = [
+            "tab crashed",
+            "disconnected",
+            "not reachable",
+            "browser has closed",
+            // What geckodriver says when Firefox went while it was answering.
+            "Failed to decode response from marionette",
+        ];
         let CmdError::Standard(remote) = error else {
             return match error {
                 // `WebKitWebDriver` says it in words of its own.

@@ -114,6 +114,6 @@ impl Session<'_> {
             "events": ["log.entryAdded", "network.responseCompleted", "network.fetchError"],
             "userContexts": self.user_context.iter().collect::<Vec<_>>(),
         });
-        self.bidi.command("session.subscribe", subscribe, GRACE).await.map(drop)
+        self.pages.command("session.subscribe", subscribe, GRACE).await.map(drop)
     }
 }

@@ -76,7 +76,7 @@ impl Stop {
 /// A test's state in the browser.
 pub(crate) struct Session<'b> {
     pub(crate) driver: &'b Driver,
-    pub(crate) bidi: &'b Pages,
+    pub(crate) pages: &'b Pages,
     pub(crate) options: &'b TestOptions,
     pub(crate) main: String,
     /// Keys held down; the driver remembers them over pages, so they must be released at the end.
@@ -101,18 +101,18 @@ impl<'b> Session<'b> {
     /// Makes an isolated user context with one tab; without `BiDi` takes the tab of the session, which nobody had before.
     pub(crate) async fn open(
         driver: &'b Driver,
-        bidi: &'b Pages,
+        pages: &'b Pages,
         options: &'b TestOptions,
         origins: &[String],
     ) -> Result<Session<'b>, Stop> {
-        bidi.events().start_test(options.dialogs);
+        pages.events().start_test(options.dialogs);
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let (user_context, main) = if bidi.has_bidi() {
-            let made = bidi.command("browser.createUserContext", json!({}), GRACE * 2).await?;
+        let (user_context, main) = if pages.has_bidi() {
+            let made = pages.command("browser.createUserContext", json!({}), GRACE * 2).await?;
             let user_context = text(&made["userContext"]);
-            pretend(bidi, &options.emulation, &user_context, origins).await?;
+            pretend(pages, &options.emulation, &user_context, origins).await?;
             let tab = json!({ "type": "tab", "userContext": user_context });
-            let made = bidi.command("browsingContext.create", tab, GRACE * 2).await?;
+            let made = pages.command("browsingContext.create", tab, GRACE * 2).await?;
             (Some(user_context), text(&made["context"]))
         } else {
             refuse_to_pretend(&options.emulation)?;
@@ -120,7 +120,7 @@ impl<'b> Session<'b> {
         };
         let mut session = Self {
             driver,
-            bidi,
+            pages,
             options,
             main: main.clone(),
             keys_down: BTreeSet::new(),
@@ -150,7 +150,7 @@ impl<'b> Session<'b> {
         self.driver.lose_way();
         let Some(user_context) = &self.user_context else { return Ok(()) };
         let context = json!({ "userContext": user_context });
-        self.bidi.command("browser.removeUserContext", context, GRACE).await.map(drop)
+        self.pages.command("browser.removeUserContext", context, GRACE).await.map(drop)
     }
 
     /// Returns the page (or frame) that a step acts on, and the way down from the page, waiting for it until `deadline`.
@@ -169,7 +169,7 @@ impl<'b> Session<'b> {
                 return self.open_page(&self.main, step.frame.clone(), deadline).await;
             }
         };
-        let found = self.bidi.wait_for(deadline, |events| {
+        let found = self.pages.wait_for(deadline, |events| {
             let id = events.find_url(self.user_context.as_deref(), url)?;
             Some(events.path_of(&id))
         });
@@ -189,7 +189,7 @@ impl<'b> Session<'b> {
         path: Vec<u16>,
         deadline: Instant,
     ) -> Result<(String, Vec<u16>), Stop> {
-        let is_open = self.bidi.events().context(page).is_some();
+        let is_open = self.pages.events().context(page).is_some();
         if !is_open {
             // A page whose process died is gone like one that was closed; only the driver knows.
             if let Err(error) =
@@ -220,7 +220,7 @@ impl<'b> Session<'b> {
                         .because(format!("frame {path:?}"), error.to_string()));
                 }
                 Err(_) => {
-                    self.bidi.answer_dialog(limit(deadline)).await?;
+                    self.pages.answer_dialog(limit(deadline)).await?;
                     tokio::time::sleep(POLL).await;
                 }
             }
@@ -245,7 +245,7 @@ impl<'b> Session<'b> {
                 Err(error)
                     if error.is_open_dialog() && !self.holds() && Instant::now() < deadline =>
                 {
-                    self.bidi.answer_dialog(limit(deadline)).await?;
+                    self.pages.answer_dialog(limit(deadline)).await?;
                     tokio::time::sleep(POLL).await;
                 }
                 answer => return answer,
@@ -255,7 +255,7 @@ impl<'b> Session<'b> {
 
     /// Tells whether a dialog is open that waits for a step to answer it.
     pub(crate) fn holds(&self) -> bool {
-        self.bidi.events().held
+        self.pages.events().held
     }
 
     /// Runs a script in the current frame.
@@ -282,7 +282,7 @@ impl<'b> Session<'b> {
             Ok(taken) => taken,
             Err(_) => {
                 let page = json!({ "context": self.main });
-                self.bidi
+                self.pages
                     .command("browsingContext.captureScreenshot", page, limit / 2)
                     .await
                     .ok()?

@@ -47,7 +47,7 @@ impl Session<'_> {
     pub(crate) async fn perform(&mut self, step: &Step, deadline: Instant) -> Result<Done, Stop> {
         self.settle(step, deadline).await;
         // What counts as started by this step is what starts after this moment.
-        let mark = self.bidi.events().mark();
+        let mark = self.pages.events().mark();
         let page = match &step.navigation {
             Some(_) => Some(self.target(step, deadline).await?),
             None => None,
@@ -62,7 +62,7 @@ impl Session<'_> {
         if let Some(opens) = &step.opens_window {
             done = self.opened(opens, mark, done).await?;
         }
-        match self.bidi.events().forbidden.take() {
+        match self.pages.events().forbidden.take() {
             Some(dialog) => Err(Stop::failure(FailureClass::Assertion, "a dialog opened")
                 .because("no dialog", dialog)),
             None => Ok(done),
@@ -139,7 +139,7 @@ impl Session<'_> {
             _ => &self.main,
         };
         let settled = |events: &Events| (!events.is_leaving(page)).then_some(());
-        let _ = self.bidi.wait_for(deadline, settled).await;
+        let _ = self.pages.wait_for(deadline, settled).await;
     }
 
     async fn await_navigation(
@@ -151,14 +151,14 @@ impl Session<'_> {
         asserted: &AssertedNavigation,
         deadline: Instant,
     ) -> Result<(), Stop> {
-        let arrived = self.bidi.wait_for(deadline, |events| {
+        let arrived = self.pages.wait_for(deadline, |events| {
             let over = events.context(page).is_none()
                 || events.failed_since(page, mark, frames)
                 || events.navigated_since(page, mark, frames);
             over.then(|| events.context(page).is_some())
         });
         let arrived = arrived.await;
-        if self.bidi.events().failed_since(page, mark, frames) {
+        if self.pages.events().failed_since(page, mark, frames) {
             let stop = Stop::failure(FailureClass::Navigation, "the step's navigation failed");
             return Err(stop.because("a navigation", "an error page of the browser"));
         }
@@ -166,7 +166,7 @@ impl Session<'_> {
             Some(true) => self.check_arrival(step, asserted, deadline).await,
             Some(false) if matches!(step.kind, StepKind::Close) => Ok(()),
             _ => {
-                let started = self.bidi.events().started_since(page, mark);
+                let started = self.pages.events().started_since(page, mark);
                 let found = if started { "one that did not finish loading" } else { "none" };
                 let message = "the step's navigation did not happen in time";
                 Err(Stop::failure(FailureClass::Navigation, message).because("a navigation", found))

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use gauntlet_browser::{Browser, BrowserConfig, BrowserKind, BrowserSlot, TestResult};
+use gauntlet_browser::{Browser, BrowserConfig, BrowserKind, BrowserSlot, TestOutcome, TestResult};
 
 use crate::{
     flows,
@@ -87,18 +87,29 @@ async fn all_fail(kind: BrowserKind) {
     let mut wrong = Vec::new();
     for (name, step, class) in FAILURES {
         let file = folder("fail").join(format!("{name}.json"));
-        let outcome = run(&mut slot, &recording(&file, &base)).await;
-        match &outcome.result {
-            TestResult::Failed(failure)
+        let mut flow = recording(&file, &base);
+        let mut outcome = run(&mut slot, &flow).await;
+        let is_right = |outcome: &TestOutcome| {
+            matches!(&outcome.result, TestResult::Failed(failure)
                 if OTHERWISE.contains(name)
                     || (failure.step_index, failure.class) == (*step, *class)
-                        && outcome.screenshot.is_some() => {}
-            other => wrong
-                .push(format!("{name}: {other:?}, screenshot {}", outcome.screenshot.is_some())),
+                        && outcome.screenshot.is_some())
+        };
+        if !is_right(&outcome) {
+            // The recordings' limits are short. A busy machine may not draw a single frame in one, which proves nothing.
+            flow.timeout = PATIENCE;
+            flow.steps.iter_mut().for_each(|step| step.timeout = None);
+            outcome = run(&mut slot, &flow).await;
+        }
+        if !is_right(&outcome) {
+            wrong.push(format!("{name}: {outcome:?}"));
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
+
+/// Long enough for every step, however busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// That nothing is left is the claim here; how soon is measured elsewhere, on a machine that does nothing else.
 const SOON: Duration = Duration::from_secs(10);

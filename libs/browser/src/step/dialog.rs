@@ -37,7 +37,7 @@ impl Session<'_> {
             DialogAction::Dismiss => Answer::Dismiss,
         };
         if time == DialogTime::Next {
-            self.bidi.events().planned.push_back(answer);
+            self.pages.events().planned.push_back(answer);
             return Ok(Done::default());
         }
         while self.dialog_text(deadline).await?.is_none() {
@@ -60,7 +60,7 @@ impl Session<'_> {
             Answer::Dismiss => "alert/dismiss",
         };
         self.driver.post(order, json!({}), limit(deadline)).await?;
-        self.bidi.events().held = false;
+        self.pages.events().held = false;
         Ok(Done::default())
     }
 

@@ -31,17 +31,17 @@ impl Session<'_> {
             self.current = Some((page.clone(), Vec::new()));
         }
         let url = &self.absolute(url)?;
-        let frame = self.bidi.wait_for(deadline, |events| events.frame_at(&page, &path)).await;
+        let frame = self.pages.wait_for(deadline, |events| events.frame_at(&page, &path)).await;
         let Some(context) = frame else {
             return Err(Stop::failure(
                 FailureClass::ElementNotFound,
                 "the step's frame did not appear in time",
             ));
         };
-        let mark = self.bidi.events().mark();
+        let mark = self.pages.events().mark();
         let order = json!({ "context": context, "url": url, "wait": "complete" });
         let wait = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-        match self.bidi.command("browsingContext.navigate", order, wait).await {
+        match self.pages.command("browsingContext.navigate", order, wait).await {
             Ok(_) => Ok(Done::default()),
             Err(DriverError::Hung { .. }) => {
                 let stop =
@@ -80,7 +80,7 @@ impl Session<'_> {
             why.contains("ERR_ABORTED") || why.contains("abort") || why.contains("cancel");
         if replaced
             && self
-                .bidi
+                .pages
                 .wait_for(deadline, |events| {
                     events.navigated_since(context, mark, false).then_some(())
                 })
@@ -154,11 +154,11 @@ impl Session<'_> {
             // A frame cannot be closed; the reference leaves it alone, too.
             return Ok(Done::default());
         }
-        self.bidi
+        self.pages
             .command("browsingContext.close", json!({ "context": page }), limit(deadline))
             .await?;
         let closed = self
-            .bidi
+            .pages
             .wait_for(deadline, |events| events.context(&page).is_none().then_some(()))
             .await;
         self.lose_way();

@@ -19,7 +19,7 @@ impl Session<'_> {
         handle: &str,
         deadline: Instant,
     ) -> Result<Done, Stop> {
-        let there = self.bidi.wait_for(deadline, |events| {
+        let there = self.pages.wait_for(deadline, |events| {
             events.context(handle).is_some_and(|page| page.parent.is_none()).then_some(())
         });
         if there.await.is_none() {
@@ -77,7 +77,7 @@ impl Session<'_> {
     ) -> Result<Done, Stop> {
         let deadline = Instant::now() + opens.timeout;
         let context = self.user_context.as_deref();
-        let found = self.bidi.wait_for(deadline, |events| events.opened_since(context, mark));
+        let found = self.pages.wait_for(deadline, |events| events.opened_since(context, mark));
         let Some(handle) = found.await else {
             let message = "the step opened no window in time";
             return Err(
