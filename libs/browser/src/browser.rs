@@ -16,6 +16,8 @@ use crate::{
     memory,
     pages::Pages,
     process::DriverProcess,
+    reset::Resetter,
+    tab::Stage,
 };
 
 /// How long a `BiDi` connection may take that a session can do without.
@@ -30,7 +32,12 @@ const KILL_LIMIT: Duration = Duration::from_secs(10);
 pub struct Browser {
     host: Host,
     pub(crate) driver: Driver,
-    pub(crate) pages: Pages,
+    pub(crate) pages: Arc<Pages>,
+    pub(crate) stage: Stage,
+    /// Clears contexts, where that can be done.
+    pub(crate) resetter: Option<Arc<Resetter>>,
+    /// Whether a tab can be made while a test runs in another one, which must not lose the focus by it.
+    pub(crate) prepares_meanwhile: bool,
     pub(crate) healthy: bool,
     pub(crate) script_timeout: Duration,
     engine: Engine,
@@ -90,10 +97,19 @@ impl Browser {
         };
         let (engine, limit) = (config.kind.engine(), config.launch_timeout);
         let (driver, pages) = connect(&host, engine, limit).await?;
+        let resetter = match &host {
+            Host::Process(process, _) if driver.has_cdp() => {
+                Some(Arc::new(Resetter::new(process.profile.clone())))
+            }
+            _ => None,
+        };
         Ok(Self {
             host,
             driver,
-            pages,
+            pages: Arc::new(pages),
+            stage: Stage::default(),
+            resetter,
+            prepares_meanwhile: config.kind.has_no_focus_to_lose(),
             healthy: true,
             script_timeout: Duration::ZERO,
             engine,
@@ -112,7 +128,7 @@ impl Browser {
         if self.tests > 1 && !self.pages.has_bidi() {
             grid.close(&self.driver.id).await;
             let (driver, pages) = connect(&self.host, self.engine, self.launch_timeout).await?;
-            (self.driver, self.pages) = (driver, pages);
+            (self.driver, self.pages) = (driver, Arc::new(pages));
             self.script_timeout = Duration::ZERO;
         }
         Ok(())
@@ -147,6 +163,12 @@ impl Browser {
     #[must_use]
     pub fn version(&self) -> &str {
         self.driver.capability("browserVersion").and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// Returns how many user contexts were made in it so far.
+    #[must_use]
+    pub fn contexts_made(&self) -> u32 {
+        self.stage.made()
     }
 
     /// Tells whether another test can be run in it.

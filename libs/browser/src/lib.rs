@@ -19,6 +19,7 @@
 mod accessible;
 mod bidi;
 mod browser;
+mod cdp;
 mod classic;
 mod config;
 mod control;
@@ -38,16 +39,20 @@ mod outcome;
 mod pages;
 mod process;
 mod programs;
+mod reset;
 mod run;
 mod session;
 mod slot;
 mod step;
 mod supervise;
 mod sweep;
+mod tab;
 mod value;
 
 pub use browser::Browser;
-pub use config::{BrowserConfig, DialogPolicy, Emulation, Geolocation, Network, TestOptions};
+pub use config::{
+    BrowserConfig, DialogPolicy, Emulation, Geolocation, Isolation, Network, TestOptions,
+};
 pub use control::Control;
 pub use error::LaunchError;
 pub use grid::{BasicAuth, Grid};

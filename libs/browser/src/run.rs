@@ -7,10 +7,11 @@ use serde_json::json;
 
 use self::progress::Progress;
 use crate::{
-    Browser, Control, Logs, TestOptions, TestOutcome, TestResult,
+    Browser, Control, Isolation, Logs, TestOptions, TestOutcome, TestResult,
     driver::GRACE,
     error::DriverError,
     session::{Session, Stop},
+    tab::Device,
 };
 
 /// How long a screenshot of a failed page may take.
@@ -115,10 +116,22 @@ impl Browser {
             self.driver.post("timeouts", timeouts, GRACE).await?;
             self.script_timeout = longest;
         }
+        let device = Device::of(options);
+        let tab = match self.pages.has_bidi() {
+            true => Some(self.stage.tab(&self.pages, &self.driver, device.clone()).await?),
+            false => None,
+        };
         let mut session =
-            Session::open(&self.driver, &self.pages, options, &origins_of(flow)).await?;
+            Session::open(&self.driver, &self.pages, options, tab, &origins_of(flow)).await?;
+        // A context that will be cleared is the next test's, too.
+        let clears = options.isolation == Isolation::Reset && self.resetter.is_some();
+        if self.prepares_meanwhile && !clears {
+            self.stage.prepare(&self.pages, &self.driver, device.clone());
+        }
         session.scope = Scope::new(flow);
         session.base_url.clone_from(&flow.base_url);
+        session.only_navigates =
+            flow.steps.iter().all(|step| matches!(step.kind, StepKind::Navigate { .. }));
         self.pages.events().hold = flow.handles_dialogs();
         let result = session.steps(flow, control, progress).await;
         let fatal = matches!(&result, Err(Stop::Driver(error)) if error.is_fatal());
@@ -126,7 +139,25 @@ impl Browser {
             session.clear_view().await;
             progress.screenshot = session.screenshot(SCREENSHOT_LIMIT).await;
         }
-        self.healthy = !fatal && session.close().await.is_ok() && !self.is_worn().await;
+        if fatal {
+            return result;
+        }
+        let Ok(left) = session.close().await else { return result };
+        if self.is_worn().await {
+            return result;
+        }
+        self.healthy = match (left, &self.resetter) {
+            (Some((tab, traces)), Some(resetter)) if clears => {
+                let both = (&self.pages, &self.driver);
+                self.stage.reset(both, resetter, tab, traces);
+                true
+            }
+            (Some((tab, _)), _) => {
+                self.stage.prepare(&self.pages, &self.driver, device);
+                self.stage.remove(&self.pages, tab).await.is_ok()
+            }
+            (None, _) => true,
+        };
         result
     }
 
