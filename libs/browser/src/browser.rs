@@ -22,8 +22,8 @@ use crate::{
 
 /// How long a `BiDi` connection may take that a session can do without.
 const BIDI_LIMIT: Duration = Duration::from_secs(5);
-/// Tests between two looks at the memory: each takes some milliseconds.
-const TESTS_PER_WEIGHING: u32 = 5;
+/// Tests between two looks at the memory: each costs the kernel as much as half a test.
+const TESTS_PER_WEIGHING: u32 = 20;
 /// How long a killed browser is waited for.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
 

@@ -1,9 +1,10 @@
 //! Runs one [`Flow`](gauntlet_core::flow::Flow) at a time in a real browser (G1, G3, G4, G5, G8).
 //!
 //! [`Browser`] is one driver with one browser of a [`BrowserKind`], or a session of a remote [`Grid`]; each test gets its own
-//! isolated user context in it, or a session of its own where there are no contexts. [`BrowserSlot`] keeps one browser and
-//! replaces it when it misbehaves or when the run changes. Every process is started below a supervisor
-//! ([`supervise_main`]), so that nothing outlives its owner, however that dies.
+//! isolated user context in it, made before it is needed, or one that was cleared and seen to be clear ([`Isolation`]), or a
+//! session of its own where there are no contexts. [`BrowserSlot`] keeps one browser and replaces it when it misbehaves or when
+//! the run changes. Every process is started below a supervisor ([`supervise_main`]), so that nothing outlives its owner,
+//! however that dies.
 //!
 //! Promises: never a false pass; every command has a deadline; a cancelled test returns at once, because the browser is
 //! killed instead of asked. Values of sensitive steps and secret variables are never logged or

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How long it may take before a new context is the better choice.
-const LIMIT: Duration = Duration::from_secs(2);
+const LIMIT: Duration = Duration::from_secs(5);
 /// Origins that are visited again to clear them.
 const ORIGINS_MAX: usize = 4;
 const BLANK_PATH: &str = "/.well-known/gauntlet-blank";

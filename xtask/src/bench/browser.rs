@@ -205,7 +205,9 @@ impl Bench {
                 failed,
             });
         }
-        for (tool, to) in [(CONTEXT, RUNNER), (RESET, RUNNER), (CONTEXT, BARE), (RESET, BARE)] {
+        for (tool, to) in
+            [(RESET, CONTEXT), (CONTEXT, RUNNER), (RESET, RUNNER), (CONTEXT, BARE), (RESET, BARE)]
+        {
             let (Some(ours), Some(theirs)) = (costs.get(tool), costs.get(to)) else { continue };
             let both = ours.iter().zip(theirs);
             let ratios =

@@ -15,7 +15,7 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 /// How long the tests of one round may take.
@@ -99,14 +99,14 @@ impl Playwright {
             }
             outputs.push(output);
         }
-        let began_ms = now_ms();
+        let began = Instant::now();
         let watch = Watch::begin(this, site);
         for child in &mut children {
             child.stdin.take().context("it has an input")?.write_all(b"begin\n")?;
         }
         let readers: Vec<_> = outputs
             .into_iter()
-            .map(|output| std::thread::spawn(move || read(output, began_ms)))
+            .map(|output| std::thread::spawn(move || read(output, began)))
             .collect();
         let ended: Vec<Ended> =
             readers.into_iter().flat_map(|reader| reader.join().unwrap_or_default()).collect();
@@ -149,19 +149,14 @@ impl Playwright {
     }
 }
 
-fn now_ms() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |now| now.as_secs_f64() * 1_000.0)
-}
-
-fn read(output: impl std::io::BufRead, began_ms: f64) -> Vec<Ended> {
-    let lines = output.lines().map_while(Result::ok);
-    let told = lines.filter_map(|line| serde_json::from_str::<Value>(&line).ok());
-    let ended = told.map(|told| Ended {
-        title: told["title"].as_str().unwrap_or_default().to_owned(),
-        passed: told["passed"] == true,
-        at_s: (told["ended"].as_f64().unwrap_or_default() - began_ms) / 1_000.0,
+fn read(output: impl std::io::BufRead, began: Instant) -> Vec<Ended> {
+    let told = output.lines().map_while(Result::ok).filter_map(|line| {
+        let at_s = began.elapsed().as_secs_f64();
+        let told: Value = serde_json::from_str(&line).ok()?;
+        let title = told["title"].as_str()?.to_owned();
+        Some(Ended { title, passed: told["passed"] == true, at_s })
     });
-    ended.collect()
+    told.collect()
 }
 
 /// Returns the program that both drive.

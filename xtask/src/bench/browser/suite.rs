@@ -32,7 +32,7 @@ impl Suite {
     pub(super) fn empty() -> anyhow::Result<Self> {
         let recording =
             json!({ "title": "empty", "steps": [{ "type": "navigate", "url": "about:blank" }] });
-        let mut flow = parse(&json!({ "title": "empty", "steps": [] }), "empty")?;
+        let mut flow = parse(&recording, "empty")?;
         flow.steps = vec![Step::new(StepKind::Navigate { url: "about:blank".to_owned() })];
         Ok(Self { name: "empty", tests: vec![Test { flow, recording }] })
     }
