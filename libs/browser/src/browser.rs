@@ -36,8 +36,6 @@ pub struct Browser {
     pub(crate) stage: Stage,
     /// Clears contexts, where that can be done.
     pub(crate) resetter: Option<Arc<Resetter>>,
-    /// Whether a tab can be made while a test runs in another one, which must not lose the focus by it.
-    pub(crate) prepares_meanwhile: bool,
     pub(crate) healthy: bool,
     pub(crate) script_timeout: Duration,
     engine: Engine,
@@ -109,7 +107,6 @@ impl Browser {
             pages: Arc::new(pages),
             stage: Stage::default(),
             resetter,
-            prepares_meanwhile: config.kind.has_no_focus_to_lose(),
             healthy: true,
             script_timeout: Duration::ZERO,
             engine,

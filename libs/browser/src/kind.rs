@@ -53,12 +53,6 @@ impl BrowserKind {
         }
     }
 
-    /// Tells whether a page keeps its focus while another is opened.
-    pub(crate) fn has_no_focus_to_lose(self) -> bool {
-        // Measured: every page of a Chromium without windows has the focus.
-        matches!(self, Self::HeadlessShell | Self::Chromium)
-    }
-
     /// Tells whether a screen of its own is started for it: where there is a display, a window that is asked for is shown.
     pub(crate) fn wants_screen(self, has_display: bool) -> bool {
         match self {

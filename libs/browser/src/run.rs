@@ -118,16 +118,11 @@ impl Browser {
         }
         let device = Device::of(options);
         let tab = match self.pages.has_bidi() {
-            true => Some(self.stage.tab(&self.pages, &self.driver, device.clone()).await?),
+            true => Some(self.stage.tab(&self.pages, &self.driver, device).await?),
             false => None,
         };
         let mut session =
             Session::open(&self.driver, &self.pages, options, tab, &origins_of(flow)).await?;
-        // A context that will be cleared is the next test's, too.
-        let clears = options.isolation == Isolation::Reset && self.resetter.is_some();
-        if self.prepares_meanwhile && !clears {
-            self.stage.prepare(&self.pages, &self.driver, device.clone());
-        }
         session.scope = Scope::new(flow);
         session.base_url.clone_from(&flow.base_url);
         session.only_navigates =
@@ -146,18 +141,12 @@ impl Browser {
         if self.is_worn().await {
             return result;
         }
-        self.healthy = match (left, &self.resetter) {
-            (Some((tab, traces)), Some(resetter)) if clears => {
-                let both = (&self.pages, &self.driver);
-                self.stage.reset(both, resetter, tab, traces);
-                true
-            }
-            (Some((tab, _)), _) => {
-                self.stage.prepare(&self.pages, &self.driver, device);
-                self.stage.remove(&self.pages, tab).await.is_ok()
-            }
-            (None, _) => true,
-        };
+        if let Some((tab, traces)) = left {
+            let clears = options.isolation == Isolation::Reset;
+            let clear = self.resetter.as_ref().filter(|_| clears).map(|its| (its, traces));
+            self.stage.leave((&self.pages, &self.driver), tab, clear);
+        }
+        self.healthy = true;
         result
     }
 

@@ -1,7 +1,7 @@
 //! The tabs that tests run in, each in a user context: made before they are needed, and removed or cleared after their use (G5).
 //!
-//! [`Stage`] does both beside the test: a test begins in a tab that is ready, and its verdict waits for no tab. A tab is given
-//! to a test only if it is new, or was seen to be clear.
+//! [`Stage`] does both while the test before is judged and reported: no verdict waits for a tab. A tab is given to a test only
+//! if it is new, or was seen to be clear.
 
 use std::sync::{
     Arc,
@@ -97,11 +97,10 @@ impl<T: Send + 'static> Task<T> {
     }
 }
 
-/// The tabs to come, and those that go.
+/// The tab of the next test, on its way.
 #[derive(Debug, Default)]
 pub(crate) struct Stage {
     next: Option<Task<Tab>>,
-    leaving: Option<Task<()>>,
     made: Arc<AtomicU32>,
 }
 
@@ -112,17 +111,16 @@ impl Stage {
     /// [`DriverError`], also of what was done since the test before: no test begins in a browser that failed meanwhile.
     pub(crate) async fn tab(
         &mut self,
-        pages: &Arc<Pages>,
+        pages: &Pages,
         driver: &Driver,
         device: Device,
     ) -> Result<Tab, DriverError> {
-        self.settle().await?;
         if let Some(task) = self.next.take() {
             let tab = task.end().await?;
             if tab.device == device {
                 return Ok(tab);
             }
-            self.remove(pages, tab).await?;
+            tab.remove(pages).await?;
         }
         self.made.fetch_add(1, Ordering::Relaxed);
         Tab::make(pages, driver, device).await
@@ -133,56 +131,32 @@ impl Stage {
         self.made.load(Ordering::Relaxed)
     }
 
-    /// Begins to make a tab for the next test, unless one is on its way.
-    pub(crate) fn prepare(&mut self, pages: &Arc<Pages>, driver: &Driver, device: Device) {
-        if self.next.is_none() {
-            self.made.fetch_add(1, Ordering::Relaxed);
-            let (pages, driver) = (Arc::clone(pages), driver.clone());
-            let task = Task::spawn(async move { Tab::make(&pages, &driver, device).await });
-            self.next = Some(task);
-        }
-    }
-
-    /// Begins to remove the tab of a test that has ended.
-    pub(crate) async fn remove(&mut self, pages: &Arc<Pages>, tab: Tab) -> Result<(), DriverError> {
-        // One at a time: a browser that is slow at it must not gather contexts.
-        self.settle().await?;
-        let pages = Arc::clone(pages);
-        self.leaving = Some(Task::spawn(async move { tab.remove(&pages).await }));
-        Ok(())
-    }
-
-    /// Begins to clear the tab of a test that has ended, so that the next one begins in it; or in a new one if it stays dirty.
-    pub(crate) fn reset(
+    /// Begins to replace the tab of a test that has ended by a new one for the next test; or, if it can be cleared, to clear
+    /// it.
+    ///
+    /// Not sooner, and one after the other: where every core is busy, a tab made beside a test gains nothing, and the test's
+    /// time limits would pay for it.
+    pub(crate) fn leave(
         &mut self,
         (pages, driver): (&Arc<Pages>, &Driver),
-        resetter: &Arc<Resetter>,
         mut tab: Tab,
-        traces: Traces,
+        clear: Option<(&Arc<Resetter>, Traces)>,
     ) {
-        let (pages, driver, resetter) = (Arc::clone(pages), driver.clone(), Arc::clone(resetter));
-        let made = Arc::clone(&self.made);
-        let task = Task::spawn(async move {
-            match resetter.reset(&pages, &driver, &mut tab, &traces).await {
-                Ok(()) => Ok(tab),
-                Err(dirty) => {
-                    tracing::info!(reason = %dirty, "the context is replaced, it could not be cleared");
-                    made.fetch_add(1, Ordering::Relaxed);
-                    let device = tab.device.clone();
-                    let (new, removed) =
-                        tokio::join!(Tab::make(&pages, &driver, device), tab.remove(&pages));
-                    removed?;
-                    new
+        let (pages, driver, made) = (Arc::clone(pages), driver.clone(), Arc::clone(&self.made));
+        let clear = clear.map(|(resetter, traces)| (Arc::clone(resetter), traces));
+        self.next = Some(Task::spawn(async move {
+            if let Some((resetter, traces)) = clear {
+                match resetter.reset(&pages, &driver, &mut tab, &traces).await {
+                    Ok(()) => return Ok(tab),
+                    Err(dirty) => {
+                        tracing::info!(reason = %dirty, "the context is replaced, it could not be cleared");
+                    }
                 }
             }
-        });
-        self.next = Some(task);
-    }
-
-    async fn settle(&mut self) -> Result<(), DriverError> {
-        match self.leaving.take() {
-            Some(task) => task.end().await,
-            None => Ok(()),
-        }
+            let device = tab.device.clone();
+            tab.remove(&pages).await?;
+            made.fetch_add(1, Ordering::Relaxed);
+            Tab::make(&pages, &driver, device).await
+        }));
     }
 }
