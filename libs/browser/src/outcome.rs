@@ -23,6 +23,8 @@ pub struct TestOutcome {
     pub dialog_count: u32,
     /// Console and network, if [`crate::TestOptions::logs`] asks for them.
     pub logs: crate::Logs,
+    /// What sites have stored, if [`crate::TestOptions::keep_state`] asks for it and the test passed.
+    pub state: Option<crate::StorageState>,
 }
 
 /// Whether a test passed.

@@ -32,6 +32,7 @@ impl TestOutcome {
             duration: Duration::ZERO,
             dialog_count: 0,
             logs: Logs::default(),
+            state: None,
         }
     }
 }
@@ -96,6 +97,7 @@ impl Browser {
             screenshot: progress.screenshot,
             dialog_count,
             logs,
+            state: progress.state,
         }
     }
 
@@ -128,7 +130,16 @@ impl Browser {
         session.only_navigates =
             flow.steps.iter().all(|step| matches!(step.kind, StepKind::Navigate { .. }));
         self.pages.events().hold = flow.handles_dialogs();
-        let result = session.steps(flow, control, progress).await;
+        if let Some(state) = &options.state {
+            session.give_state(state).await?;
+        }
+        let mut result = session.steps(flow, control, progress).await;
+        if options.keep_state && result.is_ok() && progress.first_failure().is_none() {
+            match session.take_state().await {
+                Ok(state) => progress.state = Some(state),
+                Err(error) => result = Err(error.into()),
+            }
+        }
         let fatal = matches!(&result, Err(Stop::Driver(error)) if error.is_fatal());
         if result.is_err() && options.screenshot_on_failure && progress.screenshot.is_none() {
             session.clear_view().await;

@@ -10,7 +10,7 @@ use crate::{
     migrate::{check, validate_schema},
     single::Repeat,
 };
-use deadpool_postgres::{Manager, ManagerConfig, RecyclingMethod, Runtime};
+use deadpool_postgres::{Manager, ManagerConfig, QueueMode, RecyclingMethod, Runtime};
 use gauntlet_runtime::{Backoff, error_chain};
 use std::{
     fmt,
@@ -99,6 +99,8 @@ impl Pool {
         // deadpool waits for ever unless told otherwise.
         let inner = deadpool_postgres::Pool::builder(manager)
             .max_size(config.pool_size_max)
+            // The connection used last has its statements planned; one that is rarely used would plan them when it is needed.
+            .queue_mode(QueueMode::Lifo)
             .wait_timeout(Some(config.wait_timeout))
             .create_timeout(Some(config.connect_timeout))
             .recycle_timeout(Some(config.connect_timeout))

@@ -14,6 +14,7 @@ use crate::{
     revisions::Revisions,
     run_test::TestRunner,
     session::{self, Session},
+    sign_in::SignIns,
     slots::Slots,
 };
 use gauntlet_bus::{Bus, Signal};
@@ -86,6 +87,7 @@ pub(crate) struct Executor {
     pub(crate) browsers: Vec<v1::Browser>,
     pub(crate) slots: Arc<Slots>,
     pub(crate) revisions: Revisions,
+    pub(crate) sign_ins: SignIns,
     pub(crate) clock: Clock,
     pub(crate) fault: Fault,
     pub(crate) orphans_killed_total: AtomicU32,
@@ -148,6 +150,7 @@ impl App {
             browsers,
             slots: Slots::new(config.slots),
             revisions: Revisions::new(config.recording_cache_bytes_max),
+            sign_ins: SignIns::default(),
             clock: deps.clock,
             fault: config.fault.clone(),
             orphans_killed_total: AtomicU32::new(0),

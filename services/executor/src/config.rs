@@ -38,6 +38,9 @@ pub struct Args {
     /// Folder for browser profiles; the system's folder for temporary files when not set.
     #[arg(long, env = "GAUNTLET_EXECUTOR_BROWSER_DIR")]
     pub browser_dir: Option<PathBuf>,
+    /// Folder whose files tests may give to pages; none when not set.
+    #[arg(long, env = "GAUNTLET_EXECUTOR_FILES_DIR")]
+    pub files_dir: Option<PathBuf>,
     /// Full Chromium, instead of looking for it.
     #[arg(long, env = "GAUNTLET_EXECUTOR_CHROMIUM")]
     pub chromium: Option<PathBuf>,
@@ -104,6 +107,8 @@ pub struct Config {
     pub grace: Duration,
     /// Where and which browsers.
     pub browsers: BrowserPaths,
+    /// Folder whose files tests may give to pages.
+    pub files_dir: Option<PathBuf>,
     /// Bytes of recordings kept in memory.
     pub recording_cache_bytes_max: usize,
     /// Redis, or none.
@@ -177,6 +182,9 @@ impl Args {
             problems.append(&mut wrong);
             None
         });
+        if let Some(folder) = self.files_dir.as_deref().filter(|folder| !folder.is_dir()) {
+            problems.push(format!("--files-dir {} is no folder", folder.display()));
+        }
         let fault =
             self.fault_point.zip(self.fault_file).map(|(point, file)| Fault::at(point, file));
         let config = Config {
@@ -199,6 +207,7 @@ impl Args {
                 grid_browsers: self.grid.browsers.iter().map(|browser| (*browser).into()).collect(),
                 supervisor,
             },
+            files_dir: self.files_dir,
             recording_cache_bytes_max: self.recording_cache_mib as usize * 1024 * 1024,
             redis,
             fault: fault.unwrap_or_default(),
@@ -224,9 +233,18 @@ mod tests {
 
     #[test]
     fn every_problem_is_told_at_once() {
-        let args =
-            Program::parse_from(["x", "--slots", "65", "--name", "", "--redis-prefix", "a b"]);
-        assert_eq!(args.args.config().unwrap_err().problems.len(), 3);
+        let args = Program::parse_from([
+            "x",
+            "--slots",
+            "65",
+            "--name",
+            "",
+            "--redis-prefix",
+            "a b",
+            "--files-dir",
+            "/nowhere",
+        ]);
+        assert_eq!(args.args.config().unwrap_err().problems.len(), 4);
     }
 
     #[test]

@@ -32,11 +32,13 @@ mod grpc;
 mod leases;
 mod mask;
 mod peer;
+mod plan;
 mod report;
 mod revisions;
 mod run_test;
 mod session;
 mod shard;
+mod sign_in;
 mod slots;
 mod tests_of_shard;
 

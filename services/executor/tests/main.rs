@@ -9,6 +9,7 @@ mod leases;
 mod mesh;
 mod reports;
 mod runner;
+mod sign_in;
 
 use gauntlet_bus::{Bus, RedisConfig};
 use gauntlet_executor::{App, Config, Deps, Fault, TestRunner};
@@ -66,6 +67,7 @@ impl Stage {
             listen: "127.0.0.1:0".parse().unwrap(),
             grace,
             browsers: gauntlet_executor::BrowserPaths::default(),
+            files_dir: Some(env!("CARGO_MANIFEST_DIR").into()),
             recording_cache_bytes_max: 1024 * 1024,
             redis: RedisConfig::off(),
             fault,

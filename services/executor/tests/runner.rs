@@ -9,6 +9,7 @@ use gauntlet_core::flow::{FailureClass, Flow, StepKind};
 use gauntlet_executor::{BrowserSpec, LiveBrowser, TestRunner};
 use gauntlet_proto::v1;
 use std::{
+    path::PathBuf,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -19,7 +20,10 @@ pub struct Seen {
     pub launches: u32,
     pub alive: u32,
     pub ran: Vec<String>,
+    /// Each test that ran, and whether it began signed in.
+    pub began: Vec<(String, bool)>,
     pub urls: Vec<String>,
+    pub files_dir: Option<PathBuf>,
     pub last_death: Option<Instant>,
     pub no_browser: bool,
 }
@@ -98,14 +102,16 @@ impl LiveBrowser for Scripted {
     fn run_test<'b>(
         &'b mut self,
         flow: &'b Flow,
-        _: &'b TestOptions,
+        options: &'b TestOptions,
         control: &'b Control,
     ) -> BoxFuture<'b, TestOutcome> {
         Box::pin(async move {
             let before = {
                 let mut seen = self.scripts.seen.lock().unwrap();
                 let before = seen.ran.iter().filter(|title| **title == flow.title).count();
+                seen.files_dir.clone_from(&options.files_dir);
                 seen.ran.push(flow.title.clone());
+                seen.began.push((flow.title.clone(), options.state.is_some()));
                 if let Some(StepKind::Navigate { url }) = flow.steps.first().map(|step| &step.kind)
                 {
                     seen.urls.push(url.clone());
@@ -137,6 +143,8 @@ impl LiveBrowser for Scripted {
             }
             let screenshot = matches!(result, TestResult::Failed(_)).then(|| b"png".to_vec());
             let duration = Duration::from_millis(1);
+            let passed = options.keep_state && result.is_passed();
+            let state = passed.then(gauntlet_browser::StorageState::default);
             TestOutcome {
                 result,
                 steps: Vec::new(),
@@ -144,6 +152,7 @@ impl LiveBrowser for Scripted {
                 duration,
                 dialog_count: 0,
                 logs: gauntlet_browser::Logs::default(),
+                state,
             }
         })
     }

@@ -116,10 +116,12 @@ fn input(fields: &mut Fields<'_>, flow: &mut Flow) -> Option<Step> {
         fields.get("typingDelay").and_then(|_| fields.number_between("typingDelay", 0.0, 10_000.0));
     let (selectors, mut text) = (selectors?, value?);
     if kind == "file" {
-        let message =
-            "a recording holds no file: give its path in a flow of your own (gauntlet export)";
-        fields.wrong("inputType", message);
-        return None;
+        // Browsers tell pages a made-up folder before the name: C:\fakepath\photo.png.
+        let name = text.rsplit(['/', '\\']).next().unwrap_or_default().trim().to_owned();
+        if name.is_empty() && variable.is_none() {
+            fields.wrong("value", "names no file that could be given to the page");
+        }
+        text = name;
     }
     let sensitive = marked || says_secret(&kind) || looks_secret(&selectors);
     if let Some(name) = variable {
@@ -130,7 +132,7 @@ fn input(fields: &mut Fields<'_>, flow: &mut Flow) -> Option<Step> {
     let keys = typed
         && !matches!(
             kind.as_str(),
-            "date" | "time" | "datetime-local" | "month" | "week" | "color" | "range"
+            "date" | "time" | "datetime-local" | "month" | "week" | "color" | "range" | "file"
         );
     let delay = delay.filter(|_| keys).map(|ms| Duration::from_secs_f64(ms / 1_000.0));
     let step = Step::new(if keys {

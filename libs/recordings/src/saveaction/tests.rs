@@ -349,8 +349,8 @@ fn what_cannot_be_run_is_refused_with_action_and_field() {
         (json!({"button": "third"}), "actions[0].button: must be left, middle or right"),
         (json!({"modifiers": ["hyper"]}), "actions[0].modifiers[0]: must be ctrl"),
         (
-            json!({"type": "input", "value": "x", "inputType": "file"}),
-            "actions[0].inputType: a recording holds no file",
+            json!({"type": "input", "value": "C:\\fakepath\\", "inputType": "file"}),
+            "actions[0].value: names no file",
         ),
         (json!({"type": "keypress"}), "actions[0].key: is required and missing"),
         (json!({"type": "select"}), "actions[0].selectedValue: names no option"),
@@ -367,4 +367,32 @@ fn what_cannot_be_run_is_refused_with_action_and_field() {
     let wrapped = json!({ "data": newer });
     let text = import(wrapped.to_string().as_bytes(), "f").expect_err("refused").to_string();
     assert!(text.contains("version: unknown version"), "{text}");
+}
+
+#[test]
+fn a3_the_pause_before_an_action_is_kept_but_not_one_that_was_typing_or_being_away() {
+    let typed =
+        json!({"value": "x", "inputType": "text", "simulationType": "type", "completedAt": 4_000});
+    let steps = steps(vec![
+        action(1, 1_000, "click", json!({})),
+        action(2, 1_500, "input", typed),
+        action(3, 4_250, "click", json!({})),
+        action(4, 500_000, "click", json!({})),
+    ]);
+    let pauses: Vec<u128> = steps.iter().map(|step| step.recorded_pause.as_millis()).collect();
+    assert_eq!(pauses, [0, 500, 250, 60_000], "{steps:#?}");
+}
+
+#[test]
+fn g2_a_file_is_given_by_its_name_whatever_folder_the_browser_told() {
+    for (value, name) in [
+        ("C:\\fakepath\\photo of me.png", "photo of me.png"),
+        ("/home/ann/photo.png", "photo.png"),
+        ("photo.png", "photo.png"),
+    ] {
+        let input = json!({"value": value, "inputType": "file", "simulationType": "type"});
+        let step = steps(vec![action(1, 0, "input", input)]).remove(0);
+        let StepKind::Change { value, .. } = step.kind else { panic!("{step:?}") };
+        assert_eq!(value, name);
+    }
 }

@@ -1,8 +1,8 @@
 //! Arguments of `run`, and the request they make.
 
-use super::TargetArgs;
 use super::emulation::EmulationArgs;
-use super::values::{Browser, Dialogs, Isolation, OnInfraFailure, duration, pair};
+use super::values::{Browser, Dialogs, Isolation, OnInfraFailure, Timing, duration, pair, speed};
+use super::{FilesArgs, TargetArgs};
 use clap::{Args, ValueHint};
 use gauntlet_proto::{edge::wire_duration, v1};
 use std::path::PathBuf;
@@ -34,6 +34,9 @@ pub(crate) struct RunArgs {
     /// Project of the tests.
     #[arg(long, default_value = "default")]
     pub(crate) project: String,
+    /// Test that signs in, a recording or the id of a stored test; the others begin with the cookies and local storage it left.
+    #[arg(long, value_name = "PATH|ID")]
+    pub(crate) sign_in: Option<String>,
     /// Environment of the project: its base URL and variables.
     #[arg(long, default_value = "")]
     pub(crate) environment: String,
@@ -51,6 +54,8 @@ pub(crate) struct RunArgs {
     /// Executors of the mesh that this command starts for itself.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) executors: u16,
+    #[command(flatten)]
+    pub(crate) files: FilesArgs,
     /// Serve the demo site on a free port and aim the tests at it.
     #[arg(long, conflicts_with_all = ["base_url", "detach"])]
     pub(crate) demo: bool,
@@ -109,6 +114,12 @@ pub(crate) struct OptionArgs {
     /// What keeps tests apart: a context of its own for each, or one that is cleared between them.
     #[arg(long, value_enum, default_value_t = Isolation::Context)]
     pub(crate) isolation: Isolation,
+    /// How much of the pauses between recorded steps is waited again: all, a quarter, or none.
+    #[arg(long, value_enum, default_value_t = Timing::Instant)]
+    pub(crate) timing: Timing,
+    /// How many times faster than that; 0.1 to 10.
+    #[arg(long, default_value_t = 1.0, value_parser = speed)]
+    pub(crate) speed: f64,
     #[command(flatten)]
     pub(crate) emulation: EmulationArgs,
 }
@@ -133,7 +144,9 @@ impl RunArgs {
         &self,
         request_id: String,
         test_ids: Vec<String>,
+        sign_in: Option<String>,
     ) -> v1::TriggerRunRequest {
+        let sign_in = sign_in.map(|test_id| v1::SignIn { test_id, ..Default::default() });
         v1::TriggerRunRequest {
             request_id,
             project: self.project.clone(),
@@ -143,7 +156,7 @@ impl RunArgs {
                 tags: self.tags.clone(),
                 include_drafts: false,
             }),
-            options: Some(self.options.wire()),
+            options: Some(v1::RunOptions { sign_in, ..self.options.wire() }),
             trigger: Some(v1::Trigger {
                 triggered_by: self.triggered_by() as i32,
                 callback_url: self.callback_url.clone(),
@@ -179,6 +192,9 @@ impl OptionArgs {
             emulation: self.emulation.wire(),
             strict_navigation: self.strict_navigation,
             isolation: v1::Isolation::from(self.isolation) as i32,
+            timing: v1::TimingMode::from(self.timing) as i32,
+            speed: self.speed,
+            sign_in: None,
         }
     }
 }

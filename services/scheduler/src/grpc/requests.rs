@@ -2,7 +2,7 @@
 
 use super::emulation;
 use crate::abort::AbortRequest;
-use crate::admit::{NewRunRequest, Selection};
+use crate::admit::{NewRunRequest, Selection, engine_of};
 use crate::retry::RetryRequest;
 use gauntlet_core::RunId;
 use gauntlet_core::flow::{Support, resets};
@@ -153,6 +153,14 @@ fn check_options(options: &v1::RunOptions, violations: &mut Violations) {
         emulation::check(emulation, options.browser(), violations);
     }
     check_isolation(options, violations);
+    let ok = options.speed == 0.0 || (0.1..=10.0).contains(&options.speed);
+    violations.check(ok, "options.speed", "must be between 0.1 and 10");
+    if let Some(sign_in) = &options.sign_in {
+        violations.take(edge::uuid("options.sign_in.test_id", &sign_in.test_id));
+        let ok = !matches!(options.browser(), v1::Browser::Webkit);
+        let rule = "webkit cannot begin where another test ended: it has no WebDriver BiDi";
+        violations.check(ok, "options.sign_in", rule);
+    }
     let failures = options.stop_after_failures;
     let failures_max = u32::try_from(RUN_TESTS_MAX).unwrap_or(u32::MAX);
     let rule = number(failures_max);
@@ -175,7 +183,7 @@ fn check_isolation(options: &v1::RunOptions, violations: &mut Violations) {
     let field = "options.isolation";
     let known = v1::Isolation::try_from(options.isolation).is_ok();
     violations.check(known, field, "is not a known value");
-    let engine = emulation::engine(options.browser());
+    let engine = engine_of(options.browser());
     if options.isolation() == v1::Isolation::Reset
         && let Support::Impossible(why) = resets(engine)
     {
@@ -191,6 +199,8 @@ fn check_enums(options: &v1::RunOptions, violations: &mut Violations) {
     violations.check(infra, "options.on_infra_failure", unknown);
     let dialogs = v1::DialogPolicy::try_from(options.dialog_policy).is_ok();
     violations.check(dialogs, "options.dialog_policy", unknown);
+    let timing = v1::TimingMode::try_from(options.timing).is_ok();
+    violations.check(timing, "options.timing", unknown);
     let screenshots = v1::ScreenshotMode::try_from(options.screenshots).is_ok();
     violations.check(screenshots, "options.screenshots", unknown);
 }

@@ -100,6 +100,7 @@ impl Parts {
                 supervisor: vec![this.into(), "supervise".into()],
                 ..gauntlet_executor::BrowserPaths::default()
             },
+            files_dir: settings.files_dir.clone(),
             recording_cache_bytes_max: RECORDING_CACHE_BYTES,
             redis: redis.clone(),
             fault: gauntlet_executor::Fault::default(),
