@@ -19,6 +19,7 @@
 mod accessible;
 mod bidi;
 mod browser;
+mod capture;
 mod classic;
 mod config;
 mod control;
@@ -27,6 +28,7 @@ mod emulate;
 mod endpoint;
 mod error;
 mod expression;
+mod film;
 mod grid;
 mod keys;
 mod kind;
@@ -47,9 +49,11 @@ mod sweep;
 mod value;
 
 pub use browser::Browser;
+pub use capture::Capture;
 pub use config::{BrowserConfig, DialogPolicy, Emulation, Geolocation, Network, TestOptions};
 pub use control::Control;
 pub use error::LaunchError;
+pub use film::{Chapter, EncodeError, Encoder, Film, Frame};
 pub use grid::{BasicAuth, Grid};
 pub use kind::BrowserKind;
 pub use logs::{ConsoleEntry, Logs, Request};
@@ -57,4 +61,4 @@ pub use outcome::{STEP_RECORDS_MAX, StepFailure, StepRecord, TestOutcome, TestRe
 pub use programs::{Programs, sandbox_possible};
 pub use slot::BrowserSlot;
 pub use supervise::supervise_main;
-pub use sweep::{SweepReport, sweep_stale};
+pub use sweep::{SweepReport, make_owned_folder, sweep_stale};

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::{
     driver::GRACE,
@@ -22,6 +23,7 @@ pub struct Logs {
     pub requests: Vec<Request>,
     /// Entries that were not kept.
     pub dropped: u32,
+    began: Option<Instant>,
 }
 
 /// One entry of the console.
@@ -31,8 +33,8 @@ pub struct ConsoleEntry {
     pub level: String,
     /// What was written, or the error.
     pub text: String,
-    /// Milliseconds since 1970, by the browser's clock.
-    pub at_ms: u64,
+    /// When it was heard of, after the start of the test.
+    pub offset: Duration,
 }
 
 /// One request that has ended.
@@ -48,21 +50,26 @@ pub struct Request {
     pub error: Option<String>,
     /// From its start to the last byte.
     pub duration: Duration,
-    /// Milliseconds since 1970, by the browser's clock.
-    pub at_ms: u64,
+    /// When its end was heard of, after the start of the test.
+    pub offset: Duration,
 }
 
 impl Logs {
+    /// Begins anew. Times are those at which things are heard of: the browser's clock may be another machine's.
+    pub(crate) fn start() -> Self {
+        Self { began: Some(Instant::now()), ..Self::default() }
+    }
+
     /// Takes one event in, if it is one of ours.
     pub(crate) fn take(&mut self, method: &str, params: &Value) {
         let text = |value: &Value| cut(value.as_str().unwrap_or_default());
-        let at_ms = params["timestamp"].as_u64().unwrap_or_default();
+        let offset = self.began.map(|began| began.elapsed()).unwrap_or_default();
         match method {
             "log.entryAdded" if self.console.len() < ENTRIES_MAX => {
                 self.console.push(ConsoleEntry {
                     level: text(&params["level"]),
                     text: text(&params["text"]),
-                    at_ms,
+                    offset,
                 });
             }
             "network.responseCompleted" | "network.fetchError"
@@ -78,7 +85,7 @@ impl Logs {
                     status: u16::try_from(status).unwrap_or_default(),
                     error: params["errorText"].as_str().map(cut),
                     duration: Duration::from_secs_f64((ended - started).max(0.0) / 1_000.0),
-                    at_ms,
+                    offset,
                 });
             }
             "log.entryAdded" | "network.responseCompleted" | "network.fetchError" => {

@@ -136,7 +136,8 @@ impl<'b> Session<'b> {
         if let Some(network) = options.emulation.network {
             session.throttle_page(network, GRACE).await?;
         }
-        if options.logs {
+        // Without `BiDi` nobody tells them.
+        if options.logs && pages.has_bidi() {
             session.keep_logs().await?;
         }
         Ok(session)

@@ -59,6 +59,15 @@ pub struct Args {
     /// WebKit's driver, instead of looking for it.
     #[arg(long, env = "GAUNTLET_EXECUTOR_WEBKITDRIVER")]
     pub webkitdriver: Option<PathBuf>,
+    /// Maker of videos, instead of looking for it; without one, runs with video go to other executors.
+    #[arg(long, env = "GAUNTLET_EXECUTOR_FFMPEG")]
+    pub ffmpeg: Option<PathBuf>,
+    /// Folder for artifacts on their way to results; the folder for browser profiles when not set.
+    #[arg(long, env = "GAUNTLET_EXECUTOR_SPOOL_DIR")]
+    pub spool_dir: Option<PathBuf>,
+    /// Artifacts kept there while results is away, in MiB; what comes on top is given up.
+    #[arg(long, env = "GAUNTLET_EXECUTOR_SPOOL_MIB", default_value_t = 1024)]
+    pub spool_mib: u32,
     /// A remote endpoint of browsers (Selenium Grid, Moon).
     #[command(flatten)]
     pub grid: GridArgs,
@@ -106,6 +115,12 @@ pub struct Config {
     pub browsers: BrowserPaths,
     /// Bytes of recordings kept in memory.
     pub recording_cache_bytes_max: usize,
+    /// Maker of videos, instead of looking for it.
+    pub ffmpeg: Option<PathBuf>,
+    /// Folder for artifacts on their way to results.
+    pub spool_dir: PathBuf,
+    /// MiB of artifacts kept there.
+    pub spool_mib_max: u32,
     /// Redis, or none.
     pub redis: RedisConfig,
     /// Where to stop for ever, if anywhere.
@@ -177,6 +192,10 @@ impl Args {
             problems.append(&mut wrong);
             None
         });
+        if let Some(ffmpeg) = self.ffmpeg.as_ref().filter(|ffmpeg| !ffmpeg.is_file()) {
+            problems.push(format!("--ffmpeg {} is no file", ffmpeg.display()));
+        }
+        let spool_dir = self.spool_dir.or_else(|| self.browser_dir.clone());
         let fault =
             self.fault_point.zip(self.fault_file).map(|(point, file)| Fault::at(point, file));
         let config = Config {
@@ -200,6 +219,9 @@ impl Args {
                 supervisor,
             },
             recording_cache_bytes_max: self.recording_cache_mib as usize * 1024 * 1024,
+            ffmpeg: self.ffmpeg,
+            spool_dir: spool_dir.unwrap_or_else(std::env::temp_dir),
+            spool_mib_max: self.spool_mib,
             redis,
             fault: fault.unwrap_or_default(),
         };
@@ -224,9 +246,18 @@ mod tests {
 
     #[test]
     fn every_problem_is_told_at_once() {
-        let args =
-            Program::parse_from(["x", "--slots", "65", "--name", "", "--redis-prefix", "a b"]);
-        assert_eq!(args.args.config().unwrap_err().problems.len(), 3);
+        let args = Program::parse_from([
+            "x",
+            "--slots",
+            "65",
+            "--name",
+            "",
+            "--redis-prefix",
+            "a b",
+            "--ffmpeg",
+            "/",
+        ]);
+        assert_eq!(args.args.config().unwrap_err().problems.len(), 4);
     }
 
     #[test]

@@ -7,11 +7,13 @@
 
 use crate::{
     app::Executor,
-    artifact,
+    artifact::Artifact,
     attempt::{self, Header},
     cancel::StopReason,
+    disk::Folder,
     emulation,
     fault::FaultPoint,
+    keep::{Ended, Wanted},
     leases::Lease,
     mask::Mask,
     report::Spool,
@@ -21,9 +23,7 @@ use crate::{
     slots::Slot,
 };
 use futures_util::future::join_all;
-use gauntlet_browser::{
-    Control, DialogPolicy, LaunchError, Logs, TestOptions, TestOutcome, TestResult,
-};
+use gauntlet_browser::{Control, DialogPolicy, LaunchError, TestOptions, TestOutcome, TestResult};
 use gauntlet_core::{
     flow::{FailureClass, Flow, origin_of},
     limits::{TEST_TIMEOUT_DEFAULT, TEST_TIMEOUT_MAX},
@@ -52,6 +52,7 @@ pub(crate) struct Plan {
     variables: BTreeMap<String, String>,
     mask: Arc<Mask>,
     options: TestOptions,
+    wanted: Wanted,
     poisoned: HashSet<i32>,
     attempts_stored: HashMap<i32, i32>,
     may_defer: bool,
@@ -88,6 +89,7 @@ impl Plan {
                 headed: options.headed,
             },
             options: test_options(&options)?,
+            wanted: Wanted::new(&options)?,
             base_url: options.base_url,
             // What the run was given goes before the secrets of its environment.
             variables: grant.secrets.clone().into_iter().chain(options.variables).collect(),
@@ -145,7 +147,11 @@ fn test_options(options: &v1::RunOptions) -> Result<TestOptions, String> {
         }
     };
     let screenshot_on_failure = match v1::ScreenshotMode::try_from(options.screenshots) {
-        Ok(v1::ScreenshotMode::Unspecified | v1::ScreenshotMode::OnFailure) => true,
+        Ok(
+            v1::ScreenshotMode::Unspecified
+            | v1::ScreenshotMode::OnFailure
+            | v1::ScreenshotMode::EveryStep,
+        ) => true,
         Ok(v1::ScreenshotMode::Off) => false,
         Err(_) => {
             return Err(format!(
@@ -207,6 +213,12 @@ pub(crate) async fn run(
             deferred_ordinals: plan.deferred.into_inner().unwrap_or_else(PoisonError::into_inner),
         },
     }
+}
+
+/// What a browser said, and where it left its pictures.
+struct Ran {
+    outcome: TestOutcome,
+    folder: Option<Arc<Folder>>,
 }
 
 struct TestsOfShard<'s> {
@@ -276,10 +288,11 @@ impl TestsOfShard<'_> {
         };
         loop {
             let started = header(attempt, false);
-            let outcome = self.run_attempt(&mut slot, &started, &flow).await?;
-            let again = matches!(outcome.result, TestResult::Failed(_) | TestResult::TimedOut(_));
+            let ran = self.run_attempt(&mut slot, &started, &flow).await?;
+            let result = &ran.outcome.result;
+            let again = matches!(result, TestResult::Failed(_) | TestResult::TimedOut(_));
             let is_final = !again || attempt > self.plan.retries;
-            self.report_run(&Header { is_final, ..started }, outcome).await?;
+            self.report_run(&Header { is_final, ..started }, &flow, ran).await?;
             if is_final || self.plan.defer(test.ordinal, attempt) {
                 return Ok(());
             }
@@ -310,17 +323,17 @@ impl TestsOfShard<'_> {
         slot: &mut Slot,
         &Header { ordinal, attempt, .. }: &Header,
         flow: &Flow,
-    ) -> Result<TestOutcome, WorkEnd> {
+    ) -> Result<Ran, WorkEnd> {
         let mut last_try = false;
         loop {
             let control = Arc::new(Control::new(self.lease.stop.kill_token().clone()));
             let _running = self.lease.run(ordinal, attempt, &control);
-            let outcome = self.run_once(slot, flow, &control).await?;
-            let errored = matches!(outcome.result, TestResult::Errored(_));
+            let ran = self.run_once(slot, flow, &control).await?;
+            let errored = matches!(ran.outcome.result, TestResult::Errored(_));
             if !errored || last_try {
-                return Ok(outcome);
+                return Ok(ran);
             }
-            tracing::warn!(test.ordinal = ordinal, failure = ?outcome.result.failure().map(|f| f.class),
+            tracing::warn!(test.ordinal = ordinal, failure = ?ran.outcome.result.failure().map(|f| f.class),
                 "browser or driver failed, trying once more in a fresh browser");
             last_try = true;
         }
@@ -331,8 +344,13 @@ impl TestsOfShard<'_> {
         slot: &mut Slot,
         flow: &Flow,
         control: &Control,
-    ) -> Result<TestOutcome, WorkEnd> {
+    ) -> Result<Ran, WorkEnd> {
         let stop = &self.lease.stop;
+        let prepared = self.plan.wanted.prepare(self.executor, &self.plan.options);
+        let (options, folder) = prepared.map_err(|error| WorkEnd::Failed {
+            class: FailureClass::Unknown,
+            message: format!("no folder for artifacts: {error}"),
+        })?;
         let browser = tokio::select! {
             biased;
             () = stop.killed() => return Err(WorkEnd::Stopped),
@@ -340,7 +358,7 @@ impl TestsOfShard<'_> {
         };
         let mut browser = browser.map_err(|error| launch_failed(&error))?;
         self.mid_test_fault().await;
-        let outcome = self.drive(browser.as_mut(), flow, control).await;
+        let outcome = self.drive(browser.as_mut(), flow, &options, control).await;
         let misbehaved = !matches!(outcome.result, TestResult::Passed | TestResult::Failed(_));
         if misbehaved || stop.is_killed() || !browser.is_healthy() {
             browser.kill().await;
@@ -354,7 +372,7 @@ impl TestsOfShard<'_> {
         if stop.is_killed() || outcome.result == TestResult::Cancelled {
             return Err(WorkEnd::Stopped);
         }
-        Ok(outcome)
+        Ok(Ran { outcome, folder })
     }
 
     /// Runs the test within its limit even when the browser does not keep to it.
@@ -362,9 +380,9 @@ impl TestsOfShard<'_> {
         &self,
         browser: &mut dyn LiveBrowser,
         flow: &Flow,
+        options: &TestOptions,
         control: &Control,
     ) -> TestOutcome {
-        let options = &self.plan.options;
         let stop = &self.lease.stop;
         let cancelled = async {
             stop.killed().await;
@@ -372,9 +390,9 @@ impl TestsOfShard<'_> {
         };
         tokio::select! {
             outcome = browser.run_test(flow, options, control) => outcome,
-            () = cancelled => overrun(options.timeout, TestResult::Cancelled),
+            () = cancelled => TestOutcome::bare(TestResult::Cancelled, options.timeout),
             () = tokio::time::sleep(options.timeout + OVERRUN_MAX) => {
-                overrun(options.timeout, TestResult::Errored(gauntlet_browser::StepFailure {
+                let lost = TestResult::Errored(gauntlet_browser::StepFailure {
                     step_index: 0,
                     step_type: "",
                     label: None,
@@ -383,7 +401,8 @@ impl TestsOfShard<'_> {
                     found: None,
                     class: FailureClass::DriverLost,
                     message: "the driver did not end the test at its time limit".to_owned(),
-                }))
+                });
+                TestOutcome::bare(lost, options.timeout)
             }
         }
     }
@@ -404,34 +423,31 @@ impl TestsOfShard<'_> {
         self.executor.fault.reached(FaultPoint::MidTest).await;
     }
 
-    async fn report_run(&self, header: &Header, mut outcome: TestOutcome) -> Result<(), WorkEnd> {
-        let mut artifacts = Vec::new();
-        if let Some(png) = outcome.screenshot.take() {
-            let ingest = &self.executor.peers.ingest;
-            let shard = self.lease.shard();
-            let stored = tokio::select! {
-                biased;
-                () = self.lease.stop.voided() => return Err(WorkEnd::Stopped),
-                stored = artifact::store_screenshot(ingest, &shard, png) => stored,
-            };
-            artifacts.extend(stored);
-        }
-        self.report(attempt::ran(header, &outcome, artifacts)).await
+    async fn report_run(&self, header: &Header, flow: &Flow, ran: Ran) -> Result<(), WorkEnd> {
+        let Ran { outcome, folder } = ran;
+        let ended = Ended {
+            executor: self.executor,
+            shard: self.lease.shard(),
+            header,
+            flow,
+            outcome: &outcome,
+            folder,
+            wanted: self.plan.wanted,
+        };
+        let artifacts = tokio::select! {
+            biased;
+            () = self.lease.stop.voided() => return Err(WorkEnd::Stopped),
+            artifacts = ended.artifacts() => artifacts,
+        };
+        self.push(attempt::ran(header, &outcome), artifacts).await
     }
 
     async fn report(&self, attempt: v1::Attempt) -> Result<(), WorkEnd> {
-        if self.spool.push(attempt).await { Ok(()) } else { Err(WorkEnd::Stopped) }
+        self.push(attempt, Vec::new()).await
     }
-}
 
-fn overrun(duration: Duration, result: TestResult) -> TestOutcome {
-    TestOutcome {
-        result,
-        steps: Vec::new(),
-        screenshot: None,
-        duration,
-        dialog_count: 0,
-        logs: Logs::default(),
+    async fn push(&self, attempt: v1::Attempt, artifacts: Vec<Artifact>) -> Result<(), WorkEnd> {
+        if self.spool.push(attempt, artifacts).await { Ok(()) } else { Err(WorkEnd::Stopped) }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The command line: what can be asked for. Owns names, defaults and help; carries nothing out.
 
+pub(crate) mod artifacts;
 mod emulation;
 pub(crate) mod environment;
 pub(crate) mod retry;
@@ -60,6 +61,9 @@ pub(crate) enum Command {
     /// Store and list environments: base URL, variables and secrets.
     #[command(subcommand)]
     Environment(environment::EnvironmentCommand),
+    /// List and save what a run has kept: screenshots, videos, logs, timelines.
+    #[command(subcommand)]
+    Artifacts(artifacts::ArtifactsCommand),
     /// Tell whether the mesh keeps its invariants.
     Audit(AuditArgs),
     /// Serve the demo site alone.

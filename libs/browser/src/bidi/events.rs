@@ -54,7 +54,7 @@ impl Events {
     pub(crate) fn start_test(&mut self, dialogs: DialogPolicy) {
         self.dialogs = dialogs;
         self.dialog_count = 0;
-        self.logs = Logs::default();
+        self.logs = Logs::start();
         self.forbidden = None;
         (self.hold, self.held) = (false, false);
         self.planned.clear();

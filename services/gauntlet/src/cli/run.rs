@@ -2,7 +2,7 @@
 
 use super::TargetArgs;
 use super::emulation::EmulationArgs;
-use super::values::{Browser, Dialogs, OnInfraFailure, duration, pair};
+use super::values::{Browser, Dialogs, Keep, OnInfraFailure, Screenshots, duration, pair};
 use clap::{Args, ValueHint};
 use gauntlet_proto::{edge::wire_duration, v1};
 use std::path::PathBuf;
@@ -106,6 +106,15 @@ pub(crate) struct OptionArgs {
     /// Also compare the URL and title that a recording saw after a navigation.
     #[arg(long)]
     pub(crate) strict_navigation: bool,
+    /// When pictures of the page are taken.
+    #[arg(long, value_enum, default_value_t = Screenshots::OnFailure)]
+    pub(crate) screenshots: Screenshots,
+    /// Which attempts keep a film of them. Not webkit; the executors need ffmpeg.
+    #[arg(long, value_enum, default_value_t = Keep::Off)]
+    pub(crate) video: Keep,
+    /// Which attempts keep what pages wrote to the console and fetched. Default: on-failure, where the browser tells them.
+    #[arg(long, value_enum)]
+    pub(crate) logs: Option<Keep>,
     #[command(flatten)]
     pub(crate) emulation: EmulationArgs,
 }
@@ -170,11 +179,13 @@ impl OptionArgs {
             test_timeout: self.timeout.map(wire_duration),
             on_infra_failure: v1::OnInfraFailure::from(self.on_infra_failure) as i32,
             dialog_policy: v1::DialogPolicy::from(self.dialogs) as i32,
-            screenshots: v1::ScreenshotMode::OnFailure as i32,
+            screenshots: v1::ScreenshotMode::from(self.screenshots) as i32,
             stop_after_failures: self.fail_fast.unwrap_or(0),
             run_timeout: self.run_timeout.map(wire_duration),
             emulation: self.emulation.wire(),
             strict_navigation: self.strict_navigation,
+            video: v1::VideoMode::from(self.video) as i32,
+            logs: self.logs.map_or(v1::LogMode::Unspecified, Into::into) as i32,
         }
     }
 }

@@ -46,7 +46,7 @@ pub(super) async fn upload(
     }
     let known = store.find_artifact(&hash).await.map_err(|e| status(&CallError::Store(e)))?;
     if known.is_some() {
-        return Ok(v1::UploadArtifactResponse { already_stored: true });
+        return Ok(v1::UploadArtifactResponse { already_stored: true, evicted: false });
     }
     let folder = |error| status(&CallError::Folder(error));
     let hex = edge::hex(&hash);
@@ -62,7 +62,7 @@ pub(super) async fn upload(
     }
     let stored = store.insert_artifact(&hash, artifact.kind, artifact.size_bytes).await;
     stored.map_err(|e| status(&CallError::Store(e)))?;
-    Ok(v1::UploadArtifactResponse { already_stored: false })
+    Ok(v1::UploadArtifactResponse::default())
 }
 
 async fn receive(

@@ -1,6 +1,6 @@
 //! Checks of requests about runs: every malformed field is named, all at once.
 
-use super::emulation;
+use super::{emulation, kept};
 use crate::abort::AbortRequest;
 use crate::admit::{NewRunRequest, Selection};
 use crate::retry::RetryRequest;
@@ -151,6 +151,7 @@ fn check_options(options: &v1::RunOptions, violations: &mut Violations) {
     if let Some(emulation) = &options.emulation {
         emulation::check(emulation, options.browser(), violations);
     }
+    kept::check(options, violations);
     let failures = options.stop_after_failures;
     let failures_max = u32::try_from(RUN_TESTS_MAX).unwrap_or(u32::MAX);
     let rule = number(failures_max);
@@ -177,8 +178,6 @@ fn check_enums(options: &v1::RunOptions, violations: &mut Violations) {
     violations.check(infra, "options.on_infra_failure", unknown);
     let dialogs = v1::DialogPolicy::try_from(options.dialog_policy).is_ok();
     violations.check(dialogs, "options.dialog_policy", unknown);
-    let screenshots = v1::ScreenshotMode::try_from(options.screenshots).is_ok();
-    violations.check(screenshots, "options.screenshots", unknown);
 }
 
 fn check_trigger(trigger: &v1::Trigger, violations: &mut Violations) {

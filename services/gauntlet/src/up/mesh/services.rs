@@ -16,6 +16,8 @@ const SECRET_FILE: &str = "webhook-secret";
 /// In the data folder: what secrets of environments are encrypted with.
 const KEY_FILE: &str = "secrets-key";
 const RECORDING_CACHE_BYTES: usize = 64 * 1024 * 1024;
+/// Artifacts of an executor that wait for results, in MiB.
+const SPOOL_MIB: u32 = 1_024;
 
 impl Parts {
     pub(super) async fn start_scheduler(
@@ -101,6 +103,9 @@ impl Parts {
                 ..gauntlet_executor::BrowserPaths::default()
             },
             recording_cache_bytes_max: RECORDING_CACHE_BYTES,
+            ffmpeg: None,
+            spool_dir: std::env::temp_dir(),
+            spool_mib_max: SPOOL_MIB,
             redis: redis.clone(),
             fault: gauntlet_executor::Fault::default(),
         };
