@@ -145,6 +145,7 @@ async fn g6_an_encoder_that_hangs_is_killed_in_time_and_one_that_fails_says_why(
 
 #[tokio::test]
 async fn a3_every_step_has_its_picture_but_not_the_one_that_types_a_secret() {
+    let _turn = turn().await;
     let base = site::start().await;
     let steps = r##",{"type":"change","selectors":["#password"],"value":"hunter2"},{"type":"waitForExpression","expression":"true"}"##;
     let test = flow(&base, "login", steps);
@@ -163,6 +164,7 @@ async fn a3_every_step_has_its_picture_but_not_the_one_that_types_a_secret() {
 
 #[tokio::test]
 async fn g6_the_source_of_a_failed_page_is_kept_without_what_was_typed() {
+    let _turn = turn().await;
     let base = site::start().await;
     let steps = r##",{"type":"change","selectors":["#password"],"value":"hunter2"},{"type":"waitForExpression","expression":"(document.body.dataset.leak = 'hunter2', false)"}"##;
     let test = flow(&base, "login", steps);
