@@ -4,7 +4,7 @@ use std::{ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
 
 use gauntlet_core::flow::Viewport;
 
-use crate::{BrowserKind, Capture, Grid};
+use crate::{BrowserKind, Capture, Grid, StorageState};
 
 /// How a browser is started.
 #[derive(Debug, Clone)]
@@ -130,6 +130,12 @@ pub struct TestOptions {
     pub viewport: Viewport,
     /// What else the pages are made to believe.
     pub emulation: Emulation,
+    /// How much of a recording's pauses is waited again; 0 is none, 1 all of it.
+    pub pace: f64,
+    /// Whether the outcome has what sites have stored, if the test passes.
+    pub keep_state: bool,
+    /// What sites have stored before the test begins.
+    pub state: Option<Arc<StorageState>>,
     /// Whether console and network are written down.
     pub logs: bool,
     /// Whether an asserted navigation must also match its recorded URL and title, where they are not empty.
@@ -156,6 +162,9 @@ impl Default for TestOptions {
                 is_landscape: false,
             },
             emulation: Emulation::default(),
+            pace: 0.0,
+            keep_state: false,
+            state: None,
             logs: false,
             strict_asserted_events: false,
             screenshot_on_failure: true,

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use gauntlet_core::flow::FailureClass;
 
-use crate::{Film, Logs};
+use crate::{Film, Logs, StorageState};
 
 /// Steps of one test that are recorded: a loop may perform many more.
 pub const STEP_RECORDS_MAX: usize = 2_000;
@@ -29,6 +29,8 @@ pub struct TestOutcome {
     pub dialog_count: u32,
     /// Console and network, if [`crate::TestOptions::logs`] asks for them.
     pub logs: Logs,
+    /// What sites have stored, if [`crate::TestOptions::keep_state`] asks for it and the test passed.
+    pub state: Option<StorageState>,
 }
 
 impl TestOutcome {
@@ -44,6 +46,7 @@ impl TestOutcome {
             duration,
             dialog_count: 0,
             logs: Logs::default(),
+            state: None,
         }
     }
 }

@@ -93,6 +93,7 @@ impl Browser {
             film: camera.map(|camera| camera.film()),
             dialog_count,
             logs,
+            state: progress.state,
         }
     }
 
@@ -119,7 +120,10 @@ impl Browser {
         session.scope = Scope::new(flow);
         session.base_url.clone_from(&flow.base_url);
         self.pages.events().hold = flow.handles_dialogs();
-        let result = match camera {
+        if let Some(state) = &options.state {
+            session.give_state(state).await?;
+        }
+        let mut result = match camera {
             None => session.steps(flow, control, progress).await,
             Some(camera) => {
                 let result = tokio::select! {
@@ -131,6 +135,12 @@ impl Browser {
                 result
             }
         };
+        if options.keep_state && result.is_ok() && progress.first_failure().is_none() {
+            match session.take_state().await {
+                Ok(state) => progress.state = Some(state),
+                Err(error) => result = Err(error.into()),
+            }
+        }
         let fatal = matches!(&result, Err(Stop::Driver(error)) if error.is_fatal());
         if result.is_err() && options.screenshot_on_failure && progress.screenshot.is_none() {
             session.clear_view().await;

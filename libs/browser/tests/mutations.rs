@@ -167,6 +167,7 @@ impl Garden<'_> {
             kind: script,
             navigation: None,
             opens_window: None,
+            recorded_pause: Duration::ZERO,
             soft: false,
             optional: false,
             ..step.clone()

@@ -1,5 +1,7 @@
 //! What a test's options do, as its pages see it (A3).
 
+use std::{sync::Arc, time::Duration};
+
 use gauntlet_browser::{
     BrowserKind, BrowserSlot, Control, Emulation, Geolocation, Network, TestOptions, TestOutcome,
     TestResult,
@@ -17,7 +19,16 @@ const BIDI: [BrowserKind; 2] = [BrowserKind::HeadlessShell, BrowserKind::Firefox
 
 /// Runs a test that waits for each expression on its only page.
 async fn see(slot: &mut BrowserSlot, options: &TestOptions, expressions: &[&str]) -> TestOutcome {
-    let base = site::start().await;
+    see_at(slot, &site::start().await, options, expressions).await
+}
+
+/// Like [`see`], at a site that other tests know as well.
+async fn see_at(
+    slot: &mut BrowserSlot,
+    base: &str,
+    options: &TestOptions,
+    expressions: &[&str],
+) -> TestOutcome {
     let steps: Vec<_> = expressions
         .iter()
         .map(|expression| {
@@ -25,7 +36,7 @@ async fn see(slot: &mut BrowserSlot, options: &TestOptions, expressions: &[&str]
             format!(",{step}")
         })
         .collect();
-    let test = flow(&base, "list", &steps.concat());
+    let test = flow(base, "list", &steps.concat());
     slot.run_test(&test, options, &Control::default()).await.expect("the browser starts")
 }
 
@@ -171,5 +182,67 @@ async fn g6_console_and_requests_are_written_down_without_secrets() {
         assert_eq!(fetched.map(|request| request.status), Some(200));
         assert!(outcome.logs.requests.iter().any(|request| request.error.is_some()));
         assert!(!format!("{:?}", outcome.logs).contains("hunter2"), "{:?}", outcome.logs);
+    }
+}
+
+/// A pause of a minute, and a limit of eight seconds: what is waited again decides what comes of the test, not how fast it is.
+#[tokio::test]
+async fn a3_recorded_pauses_are_waited_as_much_as_the_run_wants() {
+    let base = site::start().await;
+    let mut test = flow(&base, "list", r#",{"type":"waitForExpression","expression":"true"}"#);
+    let mut slot = slot(BrowserKind::HeadlessShell, "pace");
+    for (pause_s, pace, passes) in
+        [(60, 0.0, true), (60, 1.0, false), (60, 0.001, true), (1, 1.0, true)]
+    {
+        test.steps[1].recorded_pause = Duration::from_secs(pause_s);
+        let timeout = Duration::from_secs(8);
+        let options = TestOptions { pace, timeout, ..TestOptions::default() };
+        let outcome = slot.run_test(&test, &options, &Control::default()).await.expect("launched");
+        assert_eq!(
+            outcome.result.is_passed(),
+            passes,
+            "{pause_s} s at {pace}: {:?}",
+            outcome.result
+        );
+        let waited = test.steps[1].recorded_pause.mul_f64(pace);
+        assert!(!passes || outcome.duration >= waited, "{:?} < {waited:?}", outcome.duration);
+    }
+}
+
+#[tokio::test]
+async fn h5_a_test_begins_with_what_another_left_and_changes_nothing_for_the_next() {
+    let sign_in =
+        ["(document.cookie = 'who=ann; max-age=600', localStorage.setItem('token', 't'), true)"];
+    let signed_in = "document.cookie.includes('who=ann') && localStorage.getItem('token') === 't'";
+    let out = "(localStorage.clear(), document.cookie = 'who=; max-age=0', document.cookie === '')";
+    for kind in BIDI {
+        let mut slot = slot(kind, "state");
+        let base = site::start().await;
+        let keep = TestOptions { keep_state: true, ..TestOptions::default() };
+        let outcome = see_at(&mut slot, &base, &keep, &sign_in).await;
+        assert_eq!(outcome.result, TestResult::Passed, "{kind:?}");
+        let state = outcome.state.map(Arc::new);
+        assert!(format!("{state:?}").contains("origins: 1"), "{kind:?}: {state:?}");
+        let begin = TestOptions { state, ..TestOptions::default() };
+        for _ in 0..2 {
+            let outcome = see_at(&mut slot, &base, &begin, &[signed_in, out]).await;
+            assert_eq!(outcome.result, TestResult::Passed, "{kind:?}");
+        }
+        let outcome = see_at(
+            &mut slot,
+            &base,
+            &TestOptions::default(),
+            &["document.cookie === '' && !localStorage.length"],
+        )
+        .await;
+        assert_eq!(outcome.result, TestResult::Passed, "{kind:?}: nobody is signed in by accident");
+        assert!(outcome.state.is_none());
+        let fails = TestOptions {
+            keep_state: true,
+            timeout: Duration::from_secs(8),
+            ..TestOptions::default()
+        };
+        let outcome = see_at(&mut slot, &base, &fails, &["false"]).await;
+        assert!(outcome.state.is_none(), "{kind:?}: who failed is not signed in");
     }
 }

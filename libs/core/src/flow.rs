@@ -115,6 +115,9 @@ pub struct Step {
     pub kind: StepKind,
     /// Timeout of this step only, in milliseconds.
     pub timeout: Option<Quantity>,
+    /// How long the person waited before this step while it was recorded. A run chooses how much of it is waited again; it is
+    /// no part of the step's timeout.
+    pub recorded_pause: Duration,
     /// The page the step acts on.
     pub target: Target,
     /// Child-frame indices from the target's main frame; empty means the main frame itself.
@@ -140,6 +143,7 @@ impl Step {
         Self {
             kind,
             timeout: None,
+            recorded_pause: Duration::ZERO,
             target: Target::Main,
             frame: Vec::new(),
             navigation: None,

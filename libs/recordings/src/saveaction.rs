@@ -82,7 +82,9 @@ pub(crate) fn flow(json: &Value, errors: &mut ImportErrors) -> Option<Flow> {
         let made = action::steps(&kind, &mut fields, &mut flow);
         let id: String =
             fields.string("id").unwrap_or_default().chars().take(NAME_CHARS_MAX).collect();
+        let mut pause = action.pause;
         for mut step in made {
+            step.recorded_pause = std::mem::take(&mut pause);
             step.target = Target::Current;
             step.label = Some(format!("{id} {kind}").trim().to_owned());
             step.optional |= ["isOptional", "skipIfNotFound"]

@@ -15,6 +15,7 @@ use crate::{
     revisions::Revisions,
     run_test::TestRunner,
     session::{self, Session},
+    sign_in::SignIns,
     slots::Slots,
 };
 use gauntlet_browser::Encoder;
@@ -91,6 +92,7 @@ pub(crate) struct Executor {
     pub(crate) disk: Disk,
     /// Makes videos, where there is ffmpeg.
     pub(crate) encoder: Option<Encoder>,
+    pub(crate) sign_ins: SignIns,
     pub(crate) clock: Clock,
     pub(crate) fault: Fault,
     pub(crate) orphans_killed_total: AtomicU32,
@@ -155,6 +157,7 @@ impl App {
             revisions: Revisions::new(config.recording_cache_bytes_max),
             disk: Disk::new(config.spool_dir.clone(), config.spool_mib_max),
             encoder: encoder(&config),
+            sign_ins: SignIns::default(),
             clock: deps.clock,
             fault: config.fault.clone(),
             orphans_killed_total: AtomicU32::new(0),

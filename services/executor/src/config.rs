@@ -38,6 +38,9 @@ pub struct Args {
     /// Folder for browser profiles; the system's folder for temporary files when not set.
     #[arg(long, env = "GAUNTLET_EXECUTOR_BROWSER_DIR")]
     pub browser_dir: Option<PathBuf>,
+    /// Folder whose files tests may give to pages; none when not set.
+    #[arg(long, env = "GAUNTLET_EXECUTOR_FILES_DIR")]
+    pub files_dir: Option<PathBuf>,
     /// Full Chromium, instead of looking for it.
     #[arg(long, env = "GAUNTLET_EXECUTOR_CHROMIUM")]
     pub chromium: Option<PathBuf>,
@@ -113,6 +116,8 @@ pub struct Config {
     pub grace: Duration,
     /// Where and which browsers.
     pub browsers: BrowserPaths,
+    /// Folder whose files tests may give to pages.
+    pub files_dir: Option<PathBuf>,
     /// Bytes of recordings kept in memory.
     pub recording_cache_bytes_max: usize,
     /// Maker of videos, instead of looking for it.
@@ -196,6 +201,9 @@ impl Args {
             problems.push(format!("--ffmpeg {} is no file", ffmpeg.display()));
         }
         let spool_dir = self.spool_dir.or_else(|| self.browser_dir.clone());
+        if let Some(folder) = self.files_dir.as_deref().filter(|folder| !folder.is_dir()) {
+            problems.push(format!("--files-dir {} is no folder", folder.display()));
+        }
         let fault =
             self.fault_point.zip(self.fault_file).map(|(point, file)| Fault::at(point, file));
         let config = Config {
@@ -218,6 +226,7 @@ impl Args {
                 grid_browsers: self.grid.browsers.iter().map(|browser| (*browser).into()).collect(),
                 supervisor,
             },
+            files_dir: self.files_dir,
             recording_cache_bytes_max: self.recording_cache_mib as usize * 1024 * 1024,
             ffmpeg: self.ffmpeg,
             spool_dir: spool_dir.unwrap_or_else(std::env::temp_dir),
@@ -256,8 +265,10 @@ mod tests {
             "a b",
             "--ffmpeg",
             "/",
+            "--files-dir",
+            "/nowhere",
         ]);
-        assert_eq!(args.args.config().unwrap_err().problems.len(), 4);
+        assert_eq!(args.args.config().unwrap_err().problems.len(), 5);
     }
 
     #[test]

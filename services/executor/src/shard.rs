@@ -11,9 +11,10 @@ use crate::{
     fault::FaultPoint,
     leases::{Ended, GrantKey, Lease},
     peer::{Failed, Patience},
+    plan::Plan,
     report::{self, ReportError},
     session::Session,
-    tests_of_shard::{self, Plan, WorkEnd},
+    tests_of_shard::{self, WorkEnd},
 };
 use futures_util::FutureExt as _;
 use gauntlet_core::flow::FailureClass;
@@ -79,6 +80,7 @@ pub(crate) async fn run(
         executor.fault.reached(FaultPoint::AfterCompleteSent).await;
         session.leases.end(key, ended);
         if !session.leases.has_sibling(&key) {
+            executor.sign_ins.forget(key.run_id);
             executor.slots.kill_run(key.run_id).await;
         }
     }
@@ -105,7 +107,7 @@ async fn work(
         Err(end) => return end,
     };
     let (spool, courier, reporter) = report::spool(lease.shard(), opened.acknowledged_count);
-    let plan = match Plan::new(grant, &opened, executor.config.slots) {
+    let plan = match Plan::new(grant, &opened, &executor.config) {
         Ok(plan) => plan,
         Err(message) => return ShardEnd::refused(message),
     };

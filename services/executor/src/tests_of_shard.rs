@@ -11,28 +11,24 @@ use crate::{
     attempt::{self, Header},
     cancel::StopReason,
     disk::Folder,
-    emulation,
     fault::FaultPoint,
     keep::{Ended, Wanted},
     leases::Lease,
-    mask::Mask,
+    plan::Plan,
     report::Spool,
     revisions::RevisionError,
-    run_test::{BrowserSpec, LiveBrowser},
+    run_test::LiveBrowser,
     session::Session,
+    sign_in::SignedIn,
     slots::Slot,
 };
 use futures_util::future::join_all;
-use gauntlet_browser::{Control, DialogPolicy, LaunchError, TestOptions, TestOutcome, TestResult};
-use gauntlet_core::{
-    flow::{FailureClass, Flow, origin_of},
-    limits::{TEST_TIMEOUT_DEFAULT, TEST_TIMEOUT_MAX},
-};
-use gauntlet_proto::{edge, v1};
+use gauntlet_browser::{Control, LaunchError, TestOptions, TestOutcome, TestResult};
+use gauntlet_core::flow::{FailureClass, Flow};
+use gauntlet_proto::v1;
 use gauntlet_runtime::error_chain;
 use std::{
-    collections::{BTreeMap, HashMap, HashSet, VecDeque},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
@@ -41,139 +37,6 @@ const OVERRUN_MAX: Duration = Duration::from_secs(15);
 /// How long a browser may take to say that it was cancelled.
 const CANCEL_WAIT: Duration = Duration::from_secs(1);
 const POISONED: &str = "the test was running in two lost leases, so it is not run again";
-
-/// What is left to do in a shard, and how.
-#[derive(Debug)]
-pub(crate) struct Plan {
-    workers: u32,
-    retries: i32,
-    spec: BrowserSpec,
-    base_url: String,
-    variables: BTreeMap<String, String>,
-    mask: Arc<Mask>,
-    options: TestOptions,
-    wanted: Wanted,
-    poisoned: HashSet<i32>,
-    attempts_stored: HashMap<i32, i32>,
-    may_defer: bool,
-    left: Mutex<VecDeque<v1::PlannedTest>>,
-    deferred: Mutex<Vec<i32>>,
-}
-
-impl Plan {
-    /// Returns the plan of a grant, without the tests that have a final result (B6).
-    ///
-    /// # Errors
-    /// A message when an option cannot be followed: it is never ignored.
-    pub(crate) fn new(
-        grant: v1::ShardGrant,
-        opened: &v1::OpenShardResponse,
-        slots: u32,
-    ) -> Result<Self, String> {
-        let options = grant.options.unwrap_or_default();
-        let run_id = edge::uuid("run_id", &grant.run_id).map_err(|error| error.description)?;
-        let browser = v1::Browser::try_from(options.browser)
-            .map_err(|_| format!("this executor does not know browser {}", options.browser))?;
-        if !options.base_url.is_empty() && origin_of(&options.base_url).is_none() {
-            return Err(format!("base_url {:?} is not an absolute url", options.base_url));
-        }
-        let done: HashSet<i32> = opened.final_ordinals.iter().copied().collect();
-        let left = grant.tests.into_iter().filter(|test| !done.contains(&test.ordinal)).collect();
-        let stored = opened.attempt_counts.iter();
-        Ok(Self {
-            workers: u32::try_from(options.workers).unwrap_or(1).clamp(1, slots.max(1)),
-            retries: options.retries.max(0),
-            spec: BrowserSpec {
-                run_id: gauntlet_core::ids::RunId(run_id),
-                browser,
-                headed: options.headed,
-            },
-            options: test_options(&options)?,
-            wanted: Wanted::new(&options)?,
-            base_url: options.base_url,
-            // What the run was given goes before the secrets of its environment.
-            variables: grant.secrets.clone().into_iter().chain(options.variables).collect(),
-            mask: Arc::new(Mask::new(grant.secrets)),
-            poisoned: grant.poisoned_ordinals.into_iter().collect(),
-            attempts_stored: stored.map(|count| (count.ordinal, count.attempt_count)).collect(),
-            may_defer: grant.may_defer,
-            left: Mutex::new(left),
-            deferred: Mutex::default(),
-        })
-    }
-
-    fn next(&self) -> Option<v1::PlannedTest> {
-        self.left.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
-    }
-
-    fn is_empty(&self) -> bool {
-        self.left.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
-    }
-
-    /// Leaves a test whose attempt failed here to another executor, if its last retry is next and there is one.
-    fn defer(&self, ordinal: i32, failed_attempt: i32) -> bool {
-        let defer = self.may_defer && failed_attempt == self.retries;
-        if defer {
-            self.deferred.lock().unwrap_or_else(PoisonError::into_inner).push(ordinal);
-        }
-        defer
-    }
-
-    /// Variables first: a URL may be made of one.
-    fn aim(&self, flow: &Flow) -> Flow {
-        let mut flow = flow.clone();
-        flow.substitute(&self.variables);
-        if !self.base_url.is_empty() {
-            flow.rebase(&self.base_url);
-        }
-        flow
-    }
-}
-
-fn test_options(options: &v1::RunOptions) -> Result<TestOptions, String> {
-    let timeout = match &options.test_timeout {
-        None => TEST_TIMEOUT_DEFAULT,
-        Some(wire) => edge::duration("test_timeout", wire).map_err(|error| error.description)?,
-    };
-    let dialogs = match v1::DialogPolicy::try_from(options.dialog_policy) {
-        Ok(v1::DialogPolicy::Unspecified | v1::DialogPolicy::Accept) => DialogPolicy::Accept,
-        Ok(v1::DialogPolicy::Dismiss) => DialogPolicy::Dismiss,
-        Ok(v1::DialogPolicy::Fail) => DialogPolicy::Fail,
-        Err(_) => {
-            return Err(format!(
-                "this executor does not know dialog policy {}",
-                options.dialog_policy
-            ));
-        }
-    };
-    let screenshot_on_failure = match v1::ScreenshotMode::try_from(options.screenshots) {
-        Ok(
-            v1::ScreenshotMode::Unspecified
-            | v1::ScreenshotMode::OnFailure
-            | v1::ScreenshotMode::EveryStep,
-        ) => true,
-        Ok(v1::ScreenshotMode::Off) => false,
-        Err(_) => {
-            return Err(format!(
-                "this executor does not know screenshot mode {}",
-                options.screenshots
-            ));
-        }
-    };
-    let timeout = timeout.min(TEST_TIMEOUT_MAX);
-    let emulation = options.emulation.as_ref();
-    let viewport = emulation.and_then(|wanted| wanted.viewport.as_ref()).map(emulation::viewport);
-    let others = TestOptions::default();
-    Ok(TestOptions {
-        timeout,
-        dialogs,
-        screenshot_on_failure,
-        strict_asserted_events: options.strict_navigation,
-        viewport: viewport.unwrap_or(others.viewport),
-        emulation: emulation.map(emulation::emulation).unwrap_or_default(),
-        ..others
-    })
-}
 
 /// How the tests of a shard ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -265,7 +128,7 @@ impl TestsOfShard<'_> {
                 .report(attempt::errored(&header, FailureClass::ExecutorLost, POISONED))
                 .await;
         }
-        let flow = match self.flow(test).await {
+        let flow = match self.flow(&test.revision_hash).await {
             Ok(flow) => flow,
             Err(RevisionError::Unreadable(message)) => {
                 let header = header(attempt, true);
@@ -273,22 +136,25 @@ impl TestsOfShard<'_> {
                     .report(attempt::errored(&header, FailureClass::ImportError, &message))
                     .await;
             }
-            Err(RevisionError::Stopped) => return Err(WorkEnd::Stopped),
-            Err(error @ RevisionError::Fetch(_)) => {
-                return Err(WorkEnd::Failed {
-                    class: FailureClass::Unknown,
-                    message: error.to_string(),
-                });
-            }
+            Err(error) => return Err(not_fetched(&error)),
         };
         let mut slot = tokio::select! {
             biased;
             () = self.lease.stop.stopped() => return Err(WorkEnd::Stopped),
             slot = self.executor.slots.acquire(self.plan.spec) => slot.ok_or(WorkEnd::Stopped)?,
         };
+        let options = match self.signed_in(&mut slot, &header(attempt, false)).await? {
+            None => self.plan.options.clone(),
+            Some(Ok(state)) => TestOptions { state: Some(state), ..self.plan.options.clone() },
+            Some(Err(why)) => {
+                let header = header(attempt, true);
+                return self.report(attempt::errored(&header, FailureClass::Auth, &why)).await;
+            }
+        };
         loop {
             let started = header(attempt, false);
-            let ran = self.run_attempt(&mut slot, &started, &flow).await?;
+            let wanted = self.plan.wanted;
+            let ran = self.run_attempt(&mut slot, &started, &flow, (&options, wanted)).await?;
             let result = &ran.outcome.result;
             let again = matches!(result, TestResult::Failed(_) | TestResult::TimedOut(_));
             let is_final = !again || attempt > self.plan.retries;
@@ -303,9 +169,54 @@ impl TestsOfShard<'_> {
         }
     }
 
-    async fn flow(&self, test: &v1::PlannedTest) -> Result<Flow, RevisionError> {
+    /// Returns what the run's sign-in flow came to at this executor, performing it if nobody has; `None` without one.
+    async fn signed_in(
+        &self,
+        slot: &mut Slot,
+        header: &Header,
+    ) -> Result<Option<SignedIn>, WorkEnd> {
+        let Some(sign_in) = &self.plan.sign_in else { return Ok(None) };
+        let kept = self.executor.sign_ins.of_run(self.plan.spec.run_id);
+        let signed_in = tokio::select! {
+            biased;
+            () = self.lease.stop.killed() => return Err(WorkEnd::Stopped),
+            signed_in = kept.get_or_try_init(|| self.sign_in(slot, header, sign_in)) => signed_in?,
+        };
+        Ok(Some(signed_in.clone()))
+    }
+
+    async fn sign_in(
+        &self,
+        slot: &mut Slot,
+        header: &Header,
+        sign_in: &v1::SignIn,
+    ) -> Result<SignedIn, WorkEnd> {
+        let name = format!("the sign-in flow {} › {}", sign_in.file, sign_in.name);
+        let flow = match self.flow(&sign_in.revision_hash).await {
+            Ok(flow) => flow,
+            Err(RevisionError::Unreadable(why)) => return Ok(Err(format!("{name}: {why}"))),
+            Err(error) => return Err(not_fetched(&error)),
+        };
+        let options = TestOptions { keep_state: true, ..self.plan.options.clone() };
+        // It is no attempt of a test: nothing of it is kept.
+        let how = (&options, Wanted::default());
+        for _ in 0..self.plan.retries {
+            let Ran { outcome, .. } = self.run_attempt(slot, header, &flow, how).await?;
+            if let Some(state) = outcome.state {
+                return Ok(Ok(Arc::new(state)));
+            }
+        }
+        let Ran { outcome, .. } = self.run_attempt(slot, header, &flow, how).await?;
+        let why = outcome.result.failure().map_or_else(String::new, |failure| {
+            let (step, message) = (failure.step_index + 1, &failure.message);
+            format!("{name} failed at step {step} ({}): {message}", failure.step_type)
+        });
+        Ok(outcome.state.map(Arc::new).ok_or(why))
+    }
+
+    async fn flow(&self, revision_hash: &str) -> Result<Flow, RevisionError> {
         let Executor { revisions, peers, .. } = self.executor;
-        let flow = revisions.flow(&peers.catalog, &test.revision_hash, &self.lease.stop).await?;
+        let flow = revisions.flow(&peers.catalog, revision_hash, &self.lease.stop).await?;
         let flow = self.plan.aim(&flow);
         // Typed as it stands, the name of a variable would pass for its value.
         match flow.missing_variables().as_slice() {
@@ -323,12 +234,13 @@ impl TestsOfShard<'_> {
         slot: &mut Slot,
         &Header { ordinal, attempt, .. }: &Header,
         flow: &Flow,
+        how: (&TestOptions, Wanted),
     ) -> Result<Ran, WorkEnd> {
         let mut last_try = false;
         loop {
             let control = Arc::new(Control::new(self.lease.stop.kill_token().clone()));
             let _running = self.lease.run(ordinal, attempt, &control);
-            let ran = self.run_once(slot, flow, &control).await?;
+            let ran = self.run_once(slot, flow, how, &control).await?;
             let errored = matches!(ran.outcome.result, TestResult::Errored(_));
             if !errored || last_try {
                 return Ok(ran);
@@ -343,10 +255,11 @@ impl TestsOfShard<'_> {
         &self,
         slot: &mut Slot,
         flow: &Flow,
+        (options, wanted): (&TestOptions, Wanted),
         control: &Control,
     ) -> Result<Ran, WorkEnd> {
         let stop = &self.lease.stop;
-        let prepared = self.plan.wanted.prepare(self.executor, &self.plan.options);
+        let prepared = wanted.prepare(self.executor, options);
         let (options, folder) = prepared.map_err(|error| WorkEnd::Failed {
             class: FailureClass::Unknown,
             message: format!("no folder for artifacts: {error}"),
@@ -448,6 +361,16 @@ impl TestsOfShard<'_> {
 
     async fn push(&self, attempt: v1::Attempt, artifacts: Vec<Artifact>) -> Result<(), WorkEnd> {
         if self.spool.push(attempt, artifacts).await { Ok(()) } else { Err(WorkEnd::Stopped) }
+    }
+}
+
+/// A recording that could not be had is no fault of its test: the shard goes to another executor.
+fn not_fetched(error: &RevisionError) -> WorkEnd {
+    match error {
+        RevisionError::Stopped => WorkEnd::Stopped,
+        RevisionError::Unreadable(message) | RevisionError::Fetch(message) => {
+            WorkEnd::Failed { class: FailureClass::Unknown, message: message.clone() }
+        }
     }
 }
 

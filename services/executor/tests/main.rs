@@ -10,6 +10,7 @@ mod leases;
 mod mesh;
 mod reports;
 mod runner;
+mod sign_in;
 
 use gauntlet_bus::{Bus, RedisConfig};
 use gauntlet_executor::{App, Config, Deps, Fault, TestRunner};
@@ -69,6 +70,7 @@ impl Stage {
             listen: "127.0.0.1:0".parse().unwrap(),
             grace,
             browsers: gauntlet_executor::BrowserPaths::default(),
+            files_dir: Some(env!("CARGO_MANIFEST_DIR").into()),
             recording_cache_bytes_max: 1024 * 1024,
             ffmpeg: None,
             spool_dir: spool.path().to_owned(),

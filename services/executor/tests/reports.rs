@@ -252,6 +252,19 @@ async fn variables_are_filled_in_and_the_recorded_site_is_rebased() {
 }
 
 #[tokio::test]
+async fn tests_may_give_pages_the_files_of_the_executors_folder() {
+    let stage = Stage::start(|mesh| {
+        let grant = mesh.grant(0, &["pass.a"]);
+        mesh.set(|s| s.claimable.push_back(grant));
+    })
+    .await;
+    stage.mesh.until("it is completed", |s| !s.completions.is_empty()).await;
+    let folder = stage.scripts.seen.lock().unwrap().files_dir.clone();
+    assert_eq!(folder.as_deref(), Some(std::path::Path::new(env!("CARGO_MANIFEST_DIR"))));
+    assert_eq!(stage.stop().await, Exit::Clean);
+}
+
+#[tokio::test]
 async fn secrets_are_filled_in_like_variables_which_go_before_them() {
     let stage = Stage::start(|mesh| {
         for (shard, given) in [(0, None), (1, Some("own"))] {

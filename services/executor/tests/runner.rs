@@ -12,6 +12,7 @@ use gauntlet_core::flow::{FailureClass, Flow, StepKind};
 use gauntlet_executor::{BrowserSpec, LiveBrowser, TestRunner};
 use gauntlet_proto::v1;
 use std::{
+    path::PathBuf,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -22,7 +23,10 @@ pub struct Seen {
     pub launches: u32,
     pub alive: u32,
     pub ran: Vec<String>,
+    /// Each test that ran, and whether it began signed in.
+    pub began: Vec<(String, bool)>,
     pub urls: Vec<String>,
+    pub files_dir: Option<PathBuf>,
     pub last_death: Option<Instant>,
     pub no_browser: bool,
 }
@@ -108,7 +112,9 @@ impl LiveBrowser for Scripted {
             let before = {
                 let mut seen = self.scripts.seen.lock().unwrap();
                 let before = seen.ran.iter().filter(|title| **title == flow.title).count();
+                seen.files_dir.clone_from(&options.files_dir);
                 seen.ran.push(flow.title.clone());
+                seen.began.push((flow.title.clone(), options.state.is_some()));
                 if let Some(StepKind::Navigate { url }) = flow.steps.first().map(|step| &step.kind)
                 {
                     seen.urls.push(url.clone());
@@ -140,6 +146,7 @@ impl LiveBrowser for Scripted {
             }
             let failed = matches!(result, TestResult::Failed(_));
             let seen = failed && options.screenshot_on_failure;
+            let passed = options.keep_state && result.is_passed();
             let outcome = TestOutcome::bare(result, Duration::from_millis(1));
             TestOutcome {
                 screenshot: seen.then(|| format!("png of {}", flow.title).into_bytes()),
@@ -147,6 +154,7 @@ impl LiveBrowser for Scripted {
                 steps: vec![step(flow, options)],
                 logs: logs(flow, options),
                 film: options.capture.as_ref().filter(|c| c.film).map(|_| Film::default()),
+                state: passed.then(gauntlet_browser::StorageState::default),
                 ..outcome
             }
         })

@@ -128,6 +128,8 @@ pub(crate) struct UpArgs {
     /// Tests that one executor runs at once; the default follows the machine.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) slots: Option<u16>,
+    #[command(flatten)]
+    pub(crate) files: FilesArgs,
     /// Keep nothing: data goes to a temporary folder that is removed, and the gateway takes a free port.
     #[arg(long)]
     pub(crate) ephemeral: bool,
@@ -139,6 +141,14 @@ pub(crate) struct UpArgs {
     pub(crate) listen: Option<SocketAddr>,
     #[command(flatten)]
     pub(crate) data: UpDataArgs,
+}
+
+/// What executors of a mesh in this process may read.
+#[derive(Args, Debug)]
+pub(crate) struct FilesArgs {
+    /// Folder whose files tests may give to pages, for executors that this command starts; none when not set.
+    #[arg(long, env = "GAUNTLET_EXECUTOR_FILES_DIR", value_name = "DIR", value_parser = values::folder)]
+    pub(crate) files_dir: Option<PathBuf>,
 }
 
 /// Where `up` keeps its data; no default here, since an ephemeral mesh must not take the usual folder.

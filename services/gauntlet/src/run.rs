@@ -25,6 +25,7 @@ use gauntlet_core::limits::LISTED_TESTS_MAX;
 use gauntlet_proto::v1;
 use gauntlet_runtime::{Exit, Lifecycle, ids};
 use progress::Progress;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long the demo site may take to close its connections.
@@ -33,6 +34,7 @@ const DEMO_GRACE: Duration = Duration::from_secs(1);
 /// Carries out `gauntlet run`.
 pub(crate) async fn run(mut args: RunArgs) -> Result<Exit, Failure> {
     let loaded = import::load(&args.paths)?;
+    let sign_in = SignIn::load(args.sign_in.as_deref())?;
     if loaded.len() > LISTED_TESTS_MAX {
         return Err(Failure::Usage(format!(
             "{} recordings are too many to list in one run; at most {LISTED_TESTS_MAX}: import them with \
@@ -54,7 +56,7 @@ pub(crate) async fn run(mut args: RunArgs) -> Result<Exit, Failure> {
     };
     let site = Lifecycle::new();
     let ended = match start_demo(&mut args, &site).await {
-        Ok(()) => Box::pin(on_mesh(&args, &mesh, loaded, &signals)).await,
+        Ok(()) => Box::pin(on_mesh(&args, &mesh, loaded, sign_in, &signals)).await,
         Err(failure) => Err(failure),
     };
     if let Some(embedded) = embedded {
@@ -100,7 +102,7 @@ async fn start_embedded(args: &RunArgs, signals: &Lifecycle) -> Result<EmbeddedM
         "no mesh runs here: starting one with {}",
         names::counted(args.executors, "executor")
     ));
-    let settings = up::mesh::Settings::for_run(args.executors, args.options.workers);
+    let settings = up::mesh::Settings::for_run(args);
     tokio::select! {
         mesh = EmbeddedMesh::start(settings) => mesh,
         () = signals.draining() => Err(Failure::Infrastructure("interrupted while starting".to_owned())),
@@ -115,10 +117,47 @@ async fn start_demo(args: &mut RunArgs, site: &Lifecycle) -> Result<(), Failure>
     Ok(())
 }
 
+/// The test that signs in.
+enum SignIn {
+    Nobody,
+    Stored(String),
+    File(Vec<Loaded>),
+}
+
+impl SignIn {
+    /// Reads it, if it is a file.
+    fn load(wanted: Option<&str>) -> Result<Self, Failure> {
+        let Some(wanted) = wanted else { return Ok(Self::Nobody) };
+        let path = PathBuf::from(wanted);
+        if !path.exists() {
+            return Ok(Self::Stored(wanted.to_owned()));
+        }
+        let loaded = import::load(&[path])?;
+        match loaded.iter().map(|one| one.flows.len()).sum() {
+            1 => Ok(Self::File(loaded)),
+            tests => Err(Failure::Usage(format!(
+                "--sign-in {wanted} has {tests} tests; name one of one test"
+            ))),
+        }
+    }
+
+    async fn test_id(self, mesh: &Mesh, project: &str) -> Result<Option<String>, Failure> {
+        match self {
+            Self::Nobody => Ok(None),
+            Self::Stored(test_id) => Ok(Some(test_id)),
+            Self::File(loaded) => {
+                let tests = import::send(mesh, loaded, project, &[], false).await?;
+                Ok(tests.into_iter().next().map(|test| test.test_id))
+            }
+        }
+    }
+}
+
 async fn on_mesh(
     args: &RunArgs,
     mesh: &Mesh,
     loaded: Vec<Loaded>,
+    sign_in: SignIn,
     signals: &Lifecycle,
 ) -> Result<Exit, Failure> {
     let mut test_ids = args.test_ids.clone();
@@ -126,7 +165,8 @@ async fn on_mesh(
         let tests = import::send(mesh, loaded, &args.project, &[], false).await?;
         test_ids.extend(tests.into_iter().map(|test| test.test_id));
     }
-    let run = mesh.trigger_run(args.request(ids::v4().to_string(), test_ids)).await?;
+    let sign_in = sign_in.test_id(mesh, &args.project).await?;
+    let run = mesh.trigger_run(args.request(ids::v4().to_string(), test_ids, sign_in)).await?;
     if args.detach {
         output::line(&run.run_id);
         return Ok(Exit::Clean);

@@ -9,6 +9,7 @@ use crate::store::admit::{Admitted, NewRun, SelectedTest};
 use crate::store::{Store, StoreError};
 use crate::vault::{Vault, VaultError};
 use gauntlet_core::RunId;
+use gauntlet_core::flow::Engine;
 use gauntlet_core::limits::{RUN_TESTS_MAX, SHARD_TESTS_MAX};
 use gauntlet_core::plan::contiguous_shards;
 use gauntlet_proto::{edge, v1};
@@ -97,6 +98,14 @@ pub(crate) enum AdmitError {
         /// How many there are at least.
         actual: usize,
     },
+    /// The browser cannot perform steps of some tests.
+    #[error("{} cannot perform every step of {} of the tests; see `gauntlet import --check`", .engine.as_str(), .tests.len())]
+    Impossible {
+        /// What the run's browser is built on.
+        engine: Engine,
+        /// Test, step and why.
+        tests: Vec<String>,
+    },
     /// The request id was used for something else.
     #[error("the request id was used with another request")]
     RequestIdReused,
@@ -119,13 +128,18 @@ pub(crate) async fn admit(
             None => Ok(None),
         }
     };
-    let (earlier, tests, resolved) =
-        tokio::join!(earlier, select(store, &request), resolve(store, vault, &request));
+    let (earlier, tests, resolved, sign_in) = tokio::join!(
+        earlier,
+        select(store, &request, &request.selection),
+        resolve(store, vault, &request),
+        find_sign_in(store, &request)
+    );
     // A repeat is answered whatever the world has become since.
     if let Some(earlier) = earlier? {
         return admitted(earlier, None);
     }
-    let (tests, resolved) = (tests?, resolved?);
+    let (tests, mut resolved) = (tests?, resolved?);
+    resolved.options.sign_in = sign_in?;
     let run = Arc::new(plan(request, resolved, tests, idempotency));
     let outcome = dispatcher.admit(run.clone()).await.map_err(AdmitError::Commit)?;
     admitted(outcome, Some(run.run_id))
@@ -175,11 +189,50 @@ fn plan(
     }
 }
 
-async fn select(store: &Store, request: &NewRunRequest) -> Result<Vec<SelectedTest>, AdmitError> {
-    let project = request.project.clone();
-    match &request.selection {
+/// Fixes the recording that signs in (A4).
+async fn find_sign_in(
+    store: &Store,
+    request: &NewRunRequest,
+) -> Result<Option<v1::SignIn>, AdmitError> {
+    let Some(v1::SignIn { test_id, .. }) = request.options.sign_in.clone() else {
+        return Ok(None);
+    };
+    let ids = Uuid::parse_str(&test_id).into_iter().collect();
+    let found = select(store, request, &Selection::Listed { ids, include_drafts: false }).await?;
+    Ok(found.into_iter().next().map(|SelectedTest { file, name, revision_hash, .. }| v1::SignIn {
+        test_id,
+        revision_hash: edge::hex(&revision_hash),
+        file,
+        name,
+    }))
+}
+
+async fn select(
+    store: &Store,
+    request: &NewRunRequest,
+    selection: &Selection,
+) -> Result<Vec<SelectedTest>, AdmitError> {
+    let engine = engine_of(request.options.browser());
+    let selected = selected(store, &request.project, selection, engine).await?;
+    let refused = selected.iter().filter_map(|test| {
+        let why = test.refusal.as_ref()?;
+        Some(format!("{} cannot run {} › {}: {why}", engine.as_str(), test.file, test.name))
+    });
+    let tests: Vec<String> = refused.collect();
+    if tests.is_empty() { Ok(selected) } else { Err(AdmitError::Impossible { engine, tests }) }
+}
+
+async fn selected(
+    store: &Store,
+    project: &str,
+    selection: &Selection,
+    engine: Engine,
+) -> Result<Vec<SelectedTest>, AdmitError> {
+    let project = project.to_owned();
+    match selection {
         Selection::Listed { ids, include_drafts } => {
-            let tests = store.select_tests_by_id(&project, ids).await.map_err(AdmitError::Store)?;
+            let tests =
+                store.select_tests_by_id(&project, ids, engine).await.map_err(AdmitError::Store)?;
             let found: HashSet<Uuid> = tests.iter().map(|t| t.test_id.0).collect();
             if let Some(missing) = ids.iter().find(|id| !found.contains(id)) {
                 return Err(AdmitError::NoSuchTest { project, test_id: *missing });
@@ -191,7 +244,8 @@ async fn select(store: &Store, request: &NewRunRequest) -> Result<Vec<SelectedTe
         }
         Selection::Tagged { tags, include_drafts } => {
             let limit = RUN_TESTS_MAX + 1;
-            let tests = store.select_tests_by_tag(&project, tags, *include_drafts, limit).await;
+            let tests =
+                store.select_tests_by_tag(&project, tags, *include_drafts, limit, engine).await;
             let tests = tests.map_err(AdmitError::Store)?;
             match tests.len() {
                 0 => Err(AdmitError::NothingSelected { project }),
@@ -275,6 +329,17 @@ pub(crate) fn browser_name(browser: v1::Browser) -> &'static str {
         v1::Browser::ChromiumFull => "chromium-full",
         v1::Browser::Firefox => "firefox",
         v1::Browser::Webkit => "webkit",
+    }
+}
+
+/// Returns what a browser is built on.
+pub(crate) fn engine_of(browser: v1::Browser) -> Engine {
+    match browser {
+        v1::Browser::Unspecified | v1::Browser::Chromium | v1::Browser::ChromiumFull => {
+            Engine::Chromium
+        }
+        v1::Browser::Firefox => Engine::Firefox,
+        v1::Browser::Webkit => Engine::Webkit,
     }
 }
 

@@ -56,6 +56,7 @@ impl Transactions {
             name: n.to_string(),
             revision_hash: vec![0; 32],
             approved: true,
+            refusal: None,
         };
         let run = |(run_id, environment): &(RunId, &str)| NewRun {
             run_id: *run_id,

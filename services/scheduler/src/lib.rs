@@ -33,7 +33,13 @@ pub use vault::SecretsKey;
 use gauntlet_pg::{Runner, SchemaError};
 
 fn migrations() -> Result<Runner, SchemaError> {
-    gauntlet_pg::migrations!("0001_runs", "0002_generations", "0003_audit", "0004_secrets")
+    gauntlet_pg::migrations!(
+        "0001_runs",
+        "0002_generations",
+        "0003_audit",
+        "0004_secrets",
+        "0005_refusals"
+    )
 }
 
 /// Brings the schema `scheduler` of the database to this program's version; returns how many migrations were applied.

@@ -38,6 +38,13 @@ impl Tally {
         self.counted.values().sum()
     }
 
+    /// Returns how often the cell was hit that was hit least.
+    pub(crate) fn fewest(&self) -> u32 {
+        let cells =
+            Fault::ALL.into_iter().flat_map(|f| Point::ALL.into_iter().map(move |p| (f, p)));
+        cells.map(|cell| self.of(cell)).min().unwrap_or(0)
+    }
+
     fn of(&self, cell: Cell) -> u32 {
         self.counted.get(&cell).copied().unwrap_or(0)
     }

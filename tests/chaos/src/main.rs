@@ -8,7 +8,7 @@
 //! checker     what must be true afterwards               scorecard          what is printed
 //! ```
 //! `cargo test -p gauntlet-tests-chaos` is the short form. The long one:
-//! `cargo run -p gauntlet-tests-chaos -- --runs 2000 --faults 540 --seconds 3600 --seed 7`.
+//! `cargo run -p gauntlet-tests-chaos -- --runs 2000 --faults 540 --each 5 --seconds 1800 --seed 7`.
 //! A seed replays the plan and the order of the faults, not how real processes interleave.
 //!
 //! # Adding a fault
@@ -80,6 +80,9 @@ struct Settings {
     /// Faults to count, at least.
     #[arg(long, env = "GAUNTLET_CHAOS_FAULTS", default_value_t = 18)]
     faults: u32,
+    /// How often each fault is to strike at each point, at least.
+    #[arg(long, env = "GAUNTLET_CHAOS_EACH", default_value_t = 0)]
+    each: u32,
     /// When neither runs nor faults begin any more, however many there were.
     #[arg(long, env = "GAUNTLET_CHAOS_SECONDS", default_value_t = 90)]
     seconds: u64,
@@ -132,12 +135,15 @@ struct Limits {
     settings: Settings,
     deadline: Instant,
     counted: AtomicU32,
+    /// Faults counted of the cell with the fewest.
+    fewest: AtomicU32,
 }
 
 impl Enough for Limits {
     fn enough(&self, begun: u32) -> bool {
         let done = begun >= self.settings.runs
-            && self.counted.load(Ordering::Relaxed) >= self.settings.faults;
+            && self.counted.load(Ordering::Relaxed) >= self.settings.faults
+            && self.fewest.load(Ordering::Relaxed) >= self.settings.each;
         done || Instant::now() >= self.deadline
     }
 }
@@ -149,7 +155,8 @@ async fn chaos(settings: Settings) -> anyhow::Result<Scorecard> {
     let (world, ended) = World::start(folder.path(), sizes).await?;
     let world = Arc::new(world);
     let deadline = Instant::now() + Duration::from_secs(settings.seconds);
-    let limits = Arc::new(Limits { settings, deadline, counted: AtomicU32::new(0) });
+    let (counted, fewest) = Default::default();
+    let limits = Arc::new(Limits { settings, deadline, counted, fewest });
     let progress = Arc::new(Progress::default());
     let load = load::generate(
         Arc::clone(&world),
@@ -159,6 +166,7 @@ async fn chaos(settings: Settings) -> anyhow::Result<Scorecard> {
     );
     let told = |tally: &Tally, (fault, point): campaign::Cell, counts: bool| {
         limits.counted.store(tally.total(), Ordering::Relaxed);
+        limits.fewest.store(tally.fewest(), Ordering::Relaxed);
         if settings.verbose {
             let word = if counts { "counts" } else { "missed" };
             let (begun, ended) = (&progress.begun, &progress.ended);

@@ -63,6 +63,26 @@ async fn a3_pages_believe_what_the_command_line_says_and_a_browser_that_cannot_i
 }
 
 #[tokio::test]
+async fn a3_recorded_pauses_are_waited_as_the_command_line_says() {
+    let mesh = Mesh::start().await;
+    let _executor = mesh.executor("one", None);
+    let flow = serde_json::json!({ "gauntlet": 1, "title": "slow", "steps": [
+        { "navigate": mesh.site_url },
+        { "waitForExpression": "true", "recordedPause": 60_000 },
+    ]});
+    // A test that waits a minute cannot pass within five seconds, one that waits no more than 60 ms can.
+    for (wanted, code) in [
+        (["--timeout", "5s", "--timing", "realistic", "--speed", "1"], 1),
+        (["--timeout", "30s", "--timing", "instant", "--speed", "1"], 0),
+    ] {
+        let (mut run, _) = mesh.run(std::slice::from_ref(&flow), &wanted);
+        assert_eq!(run.wait(PATIENCE).await.code(), Some(code), "{wanted:?} {}", run.output());
+    }
+    let (mut run, _) = mesh.run(&[flow], &["--speed", "11"]);
+    assert_eq!(run.wait(PATIENCE).await.code(), Some(2), "{}", run.output());
+}
+
+#[tokio::test]
 async fn a_wrong_expectation_fails_the_run_at_its_step_and_one_webhook_tells_so() {
     let mesh = Mesh::start().await;
     let _executor = mesh.executor("one", None);
@@ -113,4 +133,33 @@ async fn a_detached_run_is_waited_for_later_by_its_id() {
     let run_id = runs[0]["run_id"].as_str().unwrap().to_owned();
     let mut wait = mesh.cli(&["wait", &run_id, "--report-dir", &mesh.report_dir()]);
     assert_eq!(wait.wait(PATIENCE).await.code(), Some(0), "{}", wait.output());
+}
+
+#[tokio::test]
+async fn h5_tests_begin_where_the_sign_in_flow_ended_and_a_bad_one_is_named() {
+    let mesh = Mesh::start().await;
+    let _executor = mesh.executor("one", None);
+    let file = mesh.folder.path().join("login.json");
+    let named = file.display().to_string();
+    let sign_in = |does: &str| {
+        let steps = [
+            serde_json::json!({ "type": "navigate", "url": mesh.site_url }),
+            serde_json::json!({ "type": "waitForExpression", "expression": does }),
+        ];
+        let login = serde_json::json!({ "title": "login", "steps": steps });
+        std::fs::write(&file, login.to_string()).unwrap();
+    };
+    let member = serde_json::json!({ "title": "member", "steps": [
+        { "type": "navigate", "url": mesh.site_url },
+        { "type": "waitForExpression", "expression": "localStorage.getItem('who') === 'ann' && document.cookie.includes('who=ann')" },
+    ]});
+    sign_in("(localStorage.setItem('who', 'ann'), document.cookie = 'who=ann', true)");
+    let (mut run, _) = mesh.run(std::slice::from_ref(&member), &["--sign-in", &named]);
+    assert_eq!(run.wait(PATIENCE).await.code(), Some(0), "{}", run.output());
+    let (mut run, _) = mesh.run(std::slice::from_ref(&member), &["--timeout", "10s"]);
+    assert_eq!(run.wait(PATIENCE).await.code(), Some(1), "nobody signed in: {}", run.output());
+    sign_in("false");
+    let (mut run, _) = mesh.run(&[member], &["--sign-in", &named]);
+    assert_eq!(run.wait(PATIENCE).await.code(), Some(3), "{}", run.output());
+    assert!(run.output().contains("login.json › login failed at step 2"), "{}", run.output());
 }

@@ -329,6 +329,40 @@ async fn a_run_says_why_it_waits() {
 }
 
 #[tokio::test]
+async fn a3_a_step_that_the_browser_cannot_perform_is_refused_at_the_trigger_with_its_test() {
+    let mut mesh = Mesh::start().await;
+    let mut slow = recording("slow");
+    slow.content = br#"{"title":"slow","steps":[{"type":"navigate","url":"http://shop/"},
+        {"type":"emulateNetworkConditions","download":1000,"upload":1000,"latency":1}]}"#
+        .to_vec();
+    let recordings = vec![recording("fine"), slow];
+    let request = v1::ImportTestsRequest { recordings, ..Default::default() };
+    let imported = mesh.scheduler.import_tests(request).await.unwrap().into_inner().tests;
+    let listed = imported.into_iter().map(|test| test.test_id).collect();
+    let listed = v1::TestSelection { test_ids: listed, ..Default::default() };
+    for selection in [v1::TestSelection::default(), listed] {
+        for (browser, refused) in [
+            (v1::Browser::Chromium, false),
+            (v1::Browser::ChromiumFull, false),
+            (v1::Browser::Firefox, true),
+            (v1::Browser::Webkit, true),
+        ] {
+            let options = v1::RunOptions { browser: browser.into(), ..Default::default() };
+            let (options, selection) = (Some(options), Some(selection.clone()));
+            let request = v1::TriggerRunRequest { options, selection, ..Default::default() };
+            let answer = mesh.scheduler.trigger_run(request).await;
+            assert_eq!(answer.is_err(), refused, "{browser:?}: {answer:?}");
+            let Err(status) = answer else { continue };
+            assert_eq!(reason_of(&status), Some(Reason::FieldInvalid));
+            let told = status.get_details_bad_request().unwrap().field_violations;
+            assert_eq!((told.len(), told[0].field.as_str()), (1, "options.browser"));
+            let text = &told[0].description;
+            assert!(text.contains("slow.json › slow: step 2 (emulateNetworkConditions)"), "{text}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a3_a_run_that_is_filmed_goes_only_to_executors_that_can() {
     let mut mesh = Mesh::start().await;
     let filmed = |browser: v1::Browser| v1::RunOptions {

@@ -4,8 +4,10 @@ use super::client::NewRun;
 use super::mesh::{Mesh, ms_since};
 use super::report::Percentiles;
 use super::throughput::Shape;
+use super::usage::StatementUsage;
 use gauntlet_testkit::scripted::monotonic_ns;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// Runs that are not measured.
 const WARM_UP_RUNS: u32 = 20;
@@ -18,6 +20,10 @@ pub(crate) struct Latency {
     pub(crate) round_trips_per_run: f64,
     /// Transactions of one run.
     pub(crate) commits_per_run: f64,
+    /// CPU time of one run by process, that of background work beside it included.
+    pub(crate) cpu_ms_per_run: BTreeMap<&'static str, f64>,
+    /// The most expensive statements by time in Postgres, of all runs.
+    pub(crate) statements: Vec<StatementUsage>,
     /// Until TriggerRun answered.
     pub(crate) trigger_ms: Percentiles,
     /// Until the terminal event arrived.
@@ -50,6 +56,12 @@ pub(crate) async fn measure(mesh: &Mesh, runs: u32, results: u32) -> anyhow::Res
         results_per_shard: results,
         round_trips_per_run: per_run(usage.round_trips),
         commits_per_run: per_run(usage.commits),
+        cpu_ms_per_run: usage
+            .cpu_ms
+            .iter()
+            .map(|(name, ms)| (*name, ms / f64::from(runs + WARM_UP_RUNS)))
+            .collect(),
+        statements: usage.statements,
         trigger_ms: Percentiles::of(triggers),
         run_ms: Percentiles::of(ends),
     })

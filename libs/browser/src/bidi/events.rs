@@ -37,6 +37,8 @@ pub(crate) struct Events {
     pub(crate) hold: bool,
     /// Whether one is open that waits for such a step.
     pub(crate) held: bool,
+    /// URL and id of the requests that are held back until they are answered for the site.
+    held_requests: HashMap<String, String>,
     /// What a step has said beforehand about the dialogs to come.
     pub(crate) planned: VecDeque<Answer>,
 }
@@ -58,6 +60,18 @@ impl Events {
         self.forbidden = None;
         (self.hold, self.held) = (false, false);
         self.planned.clear();
+        self.held_requests.clear();
+    }
+
+    /// Returns the request for `url` that is held back.
+    pub(crate) fn held_request(&self, url: &str) -> Option<String> {
+        self.held_requests.get(url).cloned()
+    }
+
+    /// Returns the pages and frames of a user context.
+    pub(crate) fn contexts_of(&self, user_context: &str) -> Vec<String> {
+        let ours = self.contexts.iter().filter(|(_, context)| context.user_context == user_context);
+        ours.map(|(id, _)| id.clone()).collect()
     }
 
     /// Returns the present, to ask later what came after it.
@@ -167,6 +181,10 @@ impl Events {
         let id = params["context"].as_str().unwrap_or_default().to_owned();
         let url = params["url"].as_str().map(str::to_owned);
         let Some(event) = method.strip_prefix("browsingContext.") else {
+            if method == "network.beforeRequestSent" && params["isBlocked"] == true {
+                let text = |field: &str| params["request"][field].as_str().map(str::to_owned);
+                self.held_requests.extend(text("url").zip(text("request")));
+            }
             self.logs.take(method, params);
             return None;
         };

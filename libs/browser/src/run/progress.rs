@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use gauntlet_core::flow::{Flow, Scope, Step, StepKind};
 use tokio::time::Instant;
 
-use crate::{STEP_RECORDS_MAX, StepFailure, StepRecord, error::cut, session::Stop, step::Done};
+use crate::{
+    STEP_RECORDS_MAX, StepFailure, StepRecord, StorageState, error::cut, session::Stop, step::Done,
+};
 
 /// What stands for what a sensitive step saw.
 const HIDDEN: &str = "•••";
@@ -16,6 +18,7 @@ pub(super) struct Progress {
     pub(super) steps: Vec<StepRecord>,
     pub(super) screenshot: Option<Vec<u8>>,
     pub(super) page_source: Option<String>,
+    pub(super) state: Option<StorageState>,
     /// The variables when the test ended; while it runs the session has them.
     pub(super) scope: Scope,
     /// The step that was started last, and when.
@@ -33,6 +36,7 @@ impl Progress {
             steps: Vec::new(),
             screenshot: None,
             page_source: None,
+            state: None,
             scope: Scope::default(),
             at: 0,
             since: None,

@@ -53,6 +53,10 @@ impl Session<'_> {
                 }
                 Next::Perform(index) => {
                     control.begin_step(index);
+                    let pause = flow.steps[index].recorded_pause.mul_f64(self.options.pace);
+                    if !pause.is_zero() {
+                        tokio::time::sleep(pause).await;
+                    }
                     progress.start(index);
                     self.one(flow, &flow.steps[index], progress).await?;
                     // A picture would show what was just put into the page.

@@ -1,5 +1,7 @@
 //! One step: exactly one kind, and what any step can say about itself beside it.
 
+use std::time::Duration;
+
 use gauntlet_core::flow::{
     AssertedNavigation, OpensWindow, Step, StepKind, Target, WINDOW_TIMEOUT_DEFAULT,
 };
@@ -12,9 +14,10 @@ use super::{
 };
 
 /// What any step can say; the other fields are kinds.
-const COMMON: [&str; 9] = [
+const COMMON: [&str; 10] = [
     "label",
     "timeout",
+    "recordedPause",
     "target",
     "frame",
     "navigation",
@@ -70,6 +73,8 @@ fn describe(r: &mut Record<'_>, this: Option<&Step>) -> Option<Step> {
     let kind: Option<StepKind> = r.choose(true, |r| kind(r, this.map(|step| &step.kind)));
     let label = r.may("label", this.map(|step| &step.label));
     let timeout = r.may("timeout", this.map(|step| &step.timeout));
+    let pause = this.map(|step| Milliseconds(step.recorded_pause));
+    let pause = r.or("recordedPause", pause.as_ref(), &Milliseconds(Duration::ZERO));
     let target = r.or("target", this.map(|step| &step.target), &Target::Main);
     let frame = r.or("frame", this.map(|step| &step.frame), &Vec::new());
     let navigation = r.may("navigation", this.map(|step| &step.navigation));
@@ -80,6 +85,7 @@ fn describe(r: &mut Record<'_>, this: Option<&Step>) -> Option<Step> {
     Some(Step {
         kind: kind?,
         timeout: timeout?,
+        recorded_pause: pause?.0,
         target: target?,
         frame: frame?,
         navigation: navigation?,

@@ -1,6 +1,7 @@
 //! In which order the actions happened, and which of them only followed from others or were written down twice.
 
 use serde_json::Value;
+use std::time::Duration;
 
 /// Identical clicks closer than this are one.
 const DUPLICATE_MS: f64 = 2_000.0;
@@ -10,11 +11,15 @@ const SUBMIT_MS: f64 = 2_000.0;
 const LATE_INPUT_MS: f64 = 5_000.0;
 /// Times beyond this are dates, not times since the start.
 const DATE_MS: f64 = 1e12;
+/// Who pauses longer has gone away.
+const PAUSE_MS_MAX: f64 = 60_000.0;
 
 /// An action in its place.
 pub(super) struct Action<'a> {
     pub(super) index: usize,
     pub(super) json: &'a Value,
+    /// How long the person waited before it.
+    pub(super) pause: Duration,
     /// Whether it is no action of its own.
     pub(super) is_dropped: bool,
 }
@@ -26,6 +31,11 @@ impl Action<'_> {
 
     fn time(&self) -> f64 {
         self.json.get("timestamp").and_then(Value::as_f64).unwrap_or_default()
+    }
+
+    /// When it was over; typing takes its time.
+    fn end(&self) -> f64 {
+        self.json.get("completedAt").and_then(Value::as_f64).unwrap_or_default()
     }
 
     fn number(&self) -> u64 {
@@ -70,19 +80,33 @@ pub(super) fn sorted(actions: &[Value]) -> Vec<Action<'_>> {
     let mut all: Vec<Action<'_>> = actions
         .iter()
         .enumerate()
-        .map(|(index, json)| Action { index, json, is_dropped: false })
+        .map(|(index, json)| Action { index, json, pause: Duration::ZERO, is_dropped: false })
         .collect();
     all.sort_by_key(Action::number);
     let dates = all.iter().filter(|action| action.time() > DATE_MS).count();
     // Dates and times since the start cannot be compared; then the numbers have to do.
-    if dates == 0 || dates == all.len() {
+    let comparable = dates == 0 || dates == all.len();
+    if comparable {
         all.sort_by(|a, b| a.time().total_cmp(&b.time()));
     }
     put_late_inputs_first(&mut all);
     drop_repeated_clicks(&mut all);
     drop_submits_that_followed(&mut all);
     drop_typing_in_progress(&mut all);
+    if comparable {
+        note_pauses(&mut all);
+    }
     all
+}
+
+/// The first action has none: the page was being opened.
+fn note_pauses(all: &mut [Action<'_>]) {
+    let mut last_end: Option<f64> = None;
+    for action in all.iter_mut().filter(|action| !action.is_dropped) {
+        let waited = last_end.map_or(0.0, |end| action.time() - end);
+        action.pause = Duration::from_secs_f64(waited.clamp(0.0, PAUSE_MS_MAX) / 1_000.0);
+        last_end = Some(action.time().max(action.end()));
+    }
 }
 
 fn put_late_inputs_first(all: &mut [Action<'_>]) {

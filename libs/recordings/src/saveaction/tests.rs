@@ -368,3 +368,17 @@ fn what_cannot_be_run_is_refused_with_action_and_field() {
     let text = import(wrapped.to_string().as_bytes(), "f").expect_err("refused").to_string();
     assert!(text.contains("version: unknown version"), "{text}");
 }
+
+#[test]
+fn a3_the_pause_before_an_action_is_kept_but_not_one_that_was_typing_or_being_away() {
+    let typed =
+        json!({"value": "x", "inputType": "text", "simulationType": "type", "completedAt": 4_000});
+    let steps = steps(vec![
+        action(1, 1_000, "click", json!({})),
+        action(2, 1_500, "input", typed),
+        action(3, 4_250, "click", json!({})),
+        action(4, 500_000, "click", json!({})),
+    ]);
+    let pauses: Vec<u128> = steps.iter().map(|step| step.recorded_pause.as_millis()).collect();
+    assert_eq!(pauses, [0, 500, 250, 60_000], "{steps:#?}");
+}

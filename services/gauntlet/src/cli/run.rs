@@ -1,8 +1,10 @@
 //! Arguments of `run`, and the request they make.
 
-use super::TargetArgs;
 use super::emulation::EmulationArgs;
-use super::values::{Browser, Dialogs, Keep, OnInfraFailure, Screenshots, duration, pair};
+use super::values::{
+    Browser, Dialogs, Keep, OnInfraFailure, Screenshots, Timing, duration, pair, speed,
+};
+use super::{FilesArgs, TargetArgs};
 use clap::{Args, ValueHint};
 use gauntlet_proto::{edge::wire_duration, v1};
 use std::path::PathBuf;
@@ -34,6 +36,9 @@ pub(crate) struct RunArgs {
     /// Project of the tests.
     #[arg(long, default_value = "default")]
     pub(crate) project: String,
+    /// Test that signs in, a recording or the id of a stored test; the others begin with the cookies and local storage it left.
+    #[arg(long, value_name = "PATH|ID")]
+    pub(crate) sign_in: Option<String>,
     /// Environment of the project: its base URL and variables.
     #[arg(long, default_value = "")]
     pub(crate) environment: String,
@@ -51,6 +56,8 @@ pub(crate) struct RunArgs {
     /// Executors of the mesh that this command starts for itself.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) executors: u16,
+    #[command(flatten)]
+    pub(crate) files: FilesArgs,
     /// Serve the demo site on a free port and aim the tests at it.
     #[arg(long, conflicts_with_all = ["base_url", "detach"])]
     pub(crate) demo: bool,
@@ -115,6 +122,12 @@ pub(crate) struct OptionArgs {
     /// Which attempts keep what pages wrote to the console and fetched. Default: on-failure, where the browser tells them.
     #[arg(long, value_enum)]
     pub(crate) logs: Option<Keep>,
+    /// How much of the pauses between recorded steps is waited again: all, a quarter, or none.
+    #[arg(long, value_enum, default_value_t = Timing::Instant)]
+    pub(crate) timing: Timing,
+    /// How many times faster than that; 0.1 to 10.
+    #[arg(long, default_value_t = 1.0, value_parser = speed)]
+    pub(crate) speed: f64,
     #[command(flatten)]
     pub(crate) emulation: EmulationArgs,
 }
@@ -139,7 +152,9 @@ impl RunArgs {
         &self,
         request_id: String,
         test_ids: Vec<String>,
+        sign_in: Option<String>,
     ) -> v1::TriggerRunRequest {
+        let sign_in = sign_in.map(|test_id| v1::SignIn { test_id, ..Default::default() });
         v1::TriggerRunRequest {
             request_id,
             project: self.project.clone(),
@@ -149,7 +164,7 @@ impl RunArgs {
                 tags: self.tags.clone(),
                 include_drafts: false,
             }),
-            options: Some(self.options.wire()),
+            options: Some(v1::RunOptions { sign_in, ..self.options.wire() }),
             trigger: Some(v1::Trigger {
                 triggered_by: self.triggered_by() as i32,
                 callback_url: self.callback_url.clone(),
@@ -186,6 +201,9 @@ impl OptionArgs {
             strict_navigation: self.strict_navigation,
             video: v1::VideoMode::from(self.video) as i32,
             logs: self.logs.map_or(v1::LogMode::Unspecified, Into::into) as i32,
+            timing: v1::TimingMode::from(self.timing) as i32,
+            speed: self.speed,
+            sign_in: None,
         }
     }
 }

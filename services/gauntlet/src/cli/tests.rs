@@ -51,7 +51,7 @@ fn flags_become_the_request() {
         "p",
     ])
     .unwrap();
-    let request = args.request("r".to_owned(), vec!["t".to_owned()]);
+    let request = args.request("r".to_owned(), vec!["t".to_owned()], None);
     let options = request.options.unwrap();
     assert_eq!((options.shards, options.workers, options.retries), (4, 2, 3));
     assert_eq!(options.browser(), v1::Browser::ChromiumFull);

@@ -2,6 +2,7 @@
 
 use clap::ValueEnum;
 use gauntlet_proto::v1;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Browsers.
@@ -65,6 +66,39 @@ impl From<Dialogs> for v1::DialogPolicy {
             Dialogs::Fail => Self::Fail,
         }
     }
+}
+
+/// How much of the pauses between recorded steps is waited again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Timing {
+    /// All of it.
+    Realistic,
+    /// A quarter.
+    Fast,
+    /// None of it.
+    Instant,
+}
+
+impl From<Timing> for v1::TimingMode {
+    fn from(choice: Timing) -> Self {
+        match choice {
+            Timing::Realistic => Self::Realistic,
+            Timing::Fast => Self::Fast,
+            Timing::Instant => Self::Instant,
+        }
+    }
+}
+
+/// Reads the path of a folder that exists.
+pub(crate) fn folder(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if path.is_dir() { Ok(path) } else { Err("is no folder".to_owned()) }
+}
+
+/// Reads how many times faster something is to be.
+pub(crate) fn speed(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number| (0.1..=10.0).contains(number));
+    number.ok_or_else(|| "must be a number from 0.1 to 10".to_owned())
 }
 
 /// When screenshots are taken.

@@ -7,6 +7,7 @@
 mod services;
 
 use crate::cli::UpArgs;
+use crate::cli::run::RunArgs;
 use crate::client::Mesh;
 use crate::endpoint;
 use crate::failure::Failure;
@@ -46,6 +47,7 @@ pub(crate) struct Settings {
     ephemeral: bool,
     executors: u16,
     slots: u32,
+    files_dir: Option<PathBuf>,
     listen: SocketAddr,
 }
 
@@ -61,17 +63,20 @@ impl Settings {
             ephemeral: args.ephemeral,
             executors: args.executors,
             slots: args.slots.map_or_else(|| slots_of(args.executors), u32::from),
+            files_dir: args.files.files_dir.clone(),
             listen: args.listen(),
         }
     }
 
     /// Returns the settings of a mesh that lives for one run of shards with so many workers.
-    pub(crate) fn for_run(executors: u16, workers: u16) -> Self {
+    pub(crate) fn for_run(args: &RunArgs) -> Self {
+        let executors = args.executors;
         Self {
             data_dir: ephemeral_dir(),
             ephemeral: true,
             executors,
-            slots: slots_of(executors).max(workers.into()),
+            slots: slots_of(executors).max(args.options.workers.into()),
+            files_dir: args.files.files_dir.clone(),
             listen: LOOPBACK,
         }
     }

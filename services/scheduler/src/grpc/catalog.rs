@@ -5,7 +5,8 @@ use super::convert::{self, page_key, page_token};
 use super::error::CallError;
 use super::requests::{check_tags, project};
 use crate::store::catalog::CheckedRecording;
-use gauntlet_core::{TestId, flow::Flow};
+use gauntlet_core::TestId;
+use gauntlet_core::flow::{Engine, Flow, Support, support};
 use gauntlet_proto::edge::{self, Violations};
 use gauntlet_proto::v1;
 use gauntlet_recordings::{TESTS_MAX, TITLE_CHARS_MAX};
@@ -84,8 +85,23 @@ fn stored(flow: &Flow, recording: &v1::Recording) -> CheckedRecording {
         name: flow.title.replace('\0', "\u{fffd}").chars().take(TITLE_CHARS_MAX).collect(),
         file: recording.file.clone(),
         tags: recording.tags.clone(),
+        refusals: refusals(flow),
         content,
     }
+}
+
+/// Returns, by engine, the first step that it cannot perform, and why. A step that a branch may leave out counts as well.
+fn refusals(flow: &Flow) -> serde_json::Value {
+    let first = |engine: Engine| {
+        flow.steps.iter().enumerate().find_map(|(index, step)| match support(step, engine) {
+            Support::Impossible(why) => {
+                let step = format!("step {} ({}): {why}", index + 1, step.type_name());
+                Some((engine.as_str().to_owned(), step.into()))
+            }
+            Support::Native | Support::Vendor => None,
+        })
+    };
+    Engine::ALL.into_iter().filter_map(first).collect::<serde_json::Map<_, _>>().into()
 }
 
 pub(crate) async fn list_tests(

@@ -1,6 +1,7 @@
 //! Checks what a run wants its pages to believe: that it makes sense, and that the run's browser can do it.
 
-use gauntlet_core::flow::{Belief, Engine, Support, Viewport, belief, screen};
+use crate::admit::engine_of;
+use gauntlet_core::flow::{Belief, Support, Viewport, belief, screen};
 use gauntlet_proto::{edge::Violations, v1};
 
 const SIDE_PIXELS_MAX: i32 = 16_384;
@@ -14,7 +15,7 @@ const LATENCY_MS_MAX: i32 = 60_000;
 /// Adds what is wrong with `emulation` for `browser`.
 pub(crate) fn check(emulation: &v1::Emulation, browser: v1::Browser, violations: &mut Violations) {
     sense(emulation, violations);
-    let engine = engine(browser);
+    let engine = engine_of(browser);
     let mut able = |field: &str, support: Support| {
         if let Support::Impossible(why) = support {
             let text = format!("{} cannot do this: {why}", engine.as_str());
@@ -37,17 +38,6 @@ pub(crate) fn check(emulation: &v1::Emulation, browser: v1::Browser, violations:
         if wanted {
             able(field, belief(what, engine));
         }
-    }
-}
-
-/// Returns what drives a browser.
-pub(crate) fn engine(browser: v1::Browser) -> Engine {
-    match browser {
-        v1::Browser::Unspecified | v1::Browser::Chromium | v1::Browser::ChromiumFull => {
-            Engine::Chromium
-        }
-        v1::Browser::Firefox => Engine::Firefox,
-        v1::Browser::Webkit => Engine::Webkit,
     }
 }
 

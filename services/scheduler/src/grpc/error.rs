@@ -12,6 +12,9 @@ use gauntlet_pg::{PgError, Retry};
 use gauntlet_recordings::ImportErrors;
 use gauntlet_rpc::{Details, Reason, ToStatus};
 
+/// Tests of a refused run that are named; the message tells how many there are.
+const REFUSALS_TOLD_MAX: usize = 20;
+
 /// What can go wrong in handlers that have no use case of their own.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
@@ -129,6 +132,7 @@ impl ToStatus for AdmitError {
             }
             Self::NoSuchEnvironment { .. } => Reason::EnvironmentNotFound,
             Self::TooManyTests { .. } => Reason::LimitExceeded,
+            Self::Impossible { .. } => Reason::FieldInvalid,
             Self::RequestIdReused => Reason::RequestIdReused,
             Self::Secrets(error) => vault_reason(error),
         }
@@ -147,6 +151,11 @@ impl ToStatus for AdmitError {
             }
             Self::TooManyTests { limit, actual } => {
                 d.metadata("limit", limit).metadata("actual", actual);
+            }
+            Self::Impossible { tests, .. } => {
+                for test in tests.iter().take(REFUSALS_TOLD_MAX) {
+                    d.violation("options.browser", test);
+                }
             }
             Self::RequestIdReused => {
                 d.violation("request_id", "was used with another payload");

@@ -1,6 +1,5 @@
 //! Checks what a run wants to keep of its attempts: that it is known, and that the run's browser can give it.
 
-use super::emulation::engine;
 use crate::admit;
 use gauntlet_core::flow::{Engine, Support, film, tells_logs};
 use gauntlet_proto::{edge::Violations, v1};
@@ -12,7 +11,7 @@ pub(crate) fn check(options: &v1::RunOptions, violations: &mut Violations) {
     violations.check(screenshots, "options.screenshots", unknown);
     violations.check(v1::LogMode::try_from(options.logs).is_ok(), "options.logs", unknown);
     violations.check(v1::VideoMode::try_from(options.video).is_ok(), "options.video", unknown);
-    let engine = engine(options.browser());
+    let engine = admit::engine_of(options.browser());
     let mut able = |field: &str, wanted: bool, able: fn(Engine) -> Support| {
         if let (true, Support::Impossible(why)) = (wanted, able(engine)) {
             let text = format!("{} cannot do this: {why}", engine.as_str());

@@ -152,6 +152,14 @@ fn check_options(options: &v1::RunOptions, violations: &mut Violations) {
         emulation::check(emulation, options.browser(), violations);
     }
     kept::check(options, violations);
+    let ok = options.speed == 0.0 || (0.1..=10.0).contains(&options.speed);
+    violations.check(ok, "options.speed", "must be between 0.1 and 10");
+    if let Some(sign_in) = &options.sign_in {
+        violations.take(edge::uuid("options.sign_in.test_id", &sign_in.test_id));
+        let ok = !matches!(options.browser(), v1::Browser::Webkit);
+        let rule = "webkit cannot begin where another test ended: it has no WebDriver BiDi";
+        violations.check(ok, "options.sign_in", rule);
+    }
     let failures = options.stop_after_failures;
     let failures_max = u32::try_from(RUN_TESTS_MAX).unwrap_or(u32::MAX);
     let rule = number(failures_max);
@@ -178,6 +186,8 @@ fn check_enums(options: &v1::RunOptions, violations: &mut Violations) {
     violations.check(infra, "options.on_infra_failure", unknown);
     let dialogs = v1::DialogPolicy::try_from(options.dialog_policy).is_ok();
     violations.check(dialogs, "options.dialog_policy", unknown);
+    let timing = v1::TimingMode::try_from(options.timing).is_ok();
+    violations.check(timing, "options.timing", unknown);
 }
 
 fn check_trigger(trigger: &v1::Trigger, violations: &mut Violations) {

@@ -24,6 +24,8 @@ pub(crate) struct SelectedTest {
     pub(crate) name: String,
     pub(crate) revision_hash: Vec<u8>,
     pub(crate) approved: bool,
+    /// What the run's browser cannot do of it, if there is anything.
+    pub(crate) refusal: Option<String>,
 }
 
 /// A planned run.

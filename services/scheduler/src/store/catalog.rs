@@ -4,6 +4,7 @@ use super::admit::SelectedTest;
 use super::rows::signed;
 use super::{Store, StoreError, sql};
 use gauntlet_core::TestId;
+use gauntlet_core::flow::Engine;
 use gauntlet_pg::{Row, Transaction, Tx};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -19,6 +20,8 @@ pub(crate) struct CheckedRecording {
     pub(crate) content: Vec<u8>,
     pub(crate) hash: Vec<u8>,
     pub(crate) step_count: u32,
+    /// By engine, the first step that it cannot perform, and why.
+    pub(crate) refusals: serde_json::Value,
 }
 
 /// A stored test.
@@ -71,11 +74,12 @@ impl Transaction for ImportTests<'_> {
         let state = if self.approved { "APPROVED" } else { "DRAFT" };
         let ids = column!(r => r.test_id.0);
         let names = column!(r => r.name.as_str());
+        let refusals = column!(r => &r.refusals);
         let tags = column!(r => text_array_literal(&r.tags));
         let rows = tx
             .query(
                 sql::TESTS_UPSERT,
-                &[&self.project, &state, &ids, &files, &names, &tags, &hashes, &steps],
+                &[&self.project, &state, &ids, &files, &names, &tags, &hashes, &steps, &refusals],
             )
             .await?;
         Ok(rows.iter().map(test_of).collect())
@@ -113,6 +117,7 @@ fn selected_of(row: &Row) -> SelectedTest {
         name: row.get("name"),
         revision_hash: row.get("revision_hash"),
         approved: row.get::<_, &str>("review_state") == "APPROVED",
+        refusal: row.get("refusal"),
     }
 }
 
@@ -152,27 +157,33 @@ impl Store {
         Ok(rows.iter().map(test_of).collect())
     }
 
-    /// Returns the tests of these ids that the project has, in the order of the ids.
+    /// Returns the tests of these ids that the project has, in the order of the ids, with what `engine` cannot do of them.
     pub(crate) async fn select_tests_by_id(
         &self,
         project: &str,
         ids: &[Uuid],
+        engine: Engine,
     ) -> Result<Vec<SelectedTest>, StoreError> {
-        let rows = self.pool.read().query(sql::TESTS_SELECT_BY_ID, &[&project, &ids]).await?;
+        let rows = self
+            .pool
+            .read()
+            .query(sql::TESTS_SELECT_BY_ID, &[&project, &ids, &engine.as_str()])
+            .await?;
         Ok(rows.iter().map(selected_of).collect())
     }
 
-    /// Returns the project's tests with all of these labels, at most `limit`.
+    /// Returns the project's tests with all of these labels, at most `limit`, with what `engine` cannot do of them.
     pub(crate) async fn select_tests_by_tag(
         &self,
         project: &str,
         tags: &[String],
         include_drafts: bool,
         limit: usize,
+        engine: Engine,
     ) -> Result<Vec<SelectedTest>, StoreError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let params: [&(dyn gauntlet_pg::ToSql + Sync); 4] =
-            [&project, &tags, &include_drafts, &limit];
+        let params: [&(dyn gauntlet_pg::ToSql + Sync); 5] =
+            [&project, &tags, &include_drafts, &limit, &engine.as_str()];
         let rows = self.pool.read().query(sql::TESTS_SELECT_BY_TAG, &params).await?;
         Ok(rows.iter().map(selected_of).collect())
     }

@@ -320,7 +320,7 @@ fn step(kind: impl Strategy<Value = StepKind>) -> impl Strategy<Value = Step> {
         .prop_map(|(url, title)| AssertedNavigation { url, title });
     let window = (option::of(text()), duration())
         .prop_map(|(variable, timeout)| OpensWindow { variable, timeout });
-    let said = (option::of(quantity()), option::of(text()), any::<[bool; 3]>());
+    let said = (option::of(quantity()), duration(), option::of(text()), any::<[bool; 3]>());
     (kind, target, vec(any::<u16>(), 0..3), option::of(navigation), option::of(window), said)
         .prop_map(
             |(
@@ -329,10 +329,11 @@ fn step(kind: impl Strategy<Value = StepKind>) -> impl Strategy<Value = Step> {
                 frame,
                 navigation,
                 opens_window,
-                (timeout, label, [soft, optional, sensitive]),
+                (timeout, recorded_pause, label, [soft, optional, sensitive]),
             )| Step {
                 kind,
                 timeout,
+                recorded_pause,
                 target,
                 frame,
                 navigation,

@@ -102,6 +102,7 @@ impl Parts {
                 supervisor: vec![this.into(), "supervise".into()],
                 ..gauntlet_executor::BrowserPaths::default()
             },
+            files_dir: settings.files_dir.clone(),
             recording_cache_bytes_max: RECORDING_CACHE_BYTES,
             ffmpeg: None,
             spool_dir: std::env::temp_dir(),
