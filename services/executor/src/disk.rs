@@ -122,8 +122,13 @@ mod tests {
         let (gone, own) = (one.path().to_owned(), two.path().parent().unwrap().to_owned());
         drop(one);
         assert!(!gone.exists() && two.path().exists());
+        let dead = gauntlet_browser::make_owned_folder(&parent.path().join("deep"), NAME).unwrap();
+        fs::create_dir(dead.join("0")).unwrap();
+        // No process has the number: the kernel gives none above.
+        fs::write(dead.join("owner"), "4194305 1").unwrap();
         disk.sweep();
         assert!(own.exists(), "its owner lives");
+        assert!(!dead.exists(), "its owner is dead");
         drop(two);
         drop(disk);
         assert!(!own.exists());

@@ -189,3 +189,23 @@ async fn g6_an_abort_ends_a_wait_for_results_and_leaves_no_file() {
     stage.mesh.set(|s| s.abort = true);
     assert_eq!(stage.stop().await, Exit::Clean);
 }
+
+#[tokio::test]
+async fn g6_what_the_disk_has_no_room_for_is_left_out_and_the_timeline_says_so() {
+    let stage = Stage::start(|mesh| {
+        let grant = mesh.grant(0, &["fail.big"]);
+        mesh.set(|s| s.claimable.push_back(grant));
+    })
+    .await;
+    stage.mesh.until("it is completed", |s| !s.completions.is_empty()).await;
+    stage.mesh.set(|s| {
+        let kinds: BTreeSet<_> = s.attempts[0].artifacts.iter().map(|one| one.kind()).collect();
+        assert!(!kinds.contains(&ArtifactKind::Screenshot), "{kinds:?}");
+        let timeline: serde_json::Value =
+            serde_json::from_slice(&s.artifacts.last().unwrap().1).unwrap();
+        assert!(timeline["screenshot"].is_null(), "{timeline}");
+        let problem = timeline["problems"][0].as_str().unwrap();
+        assert!(problem.starts_with("no room for"), "{problem}");
+    });
+    assert_eq!(stage.stop().await, Exit::Clean);
+}

@@ -317,7 +317,7 @@ pub(crate) enum ServeCommand {
     /// Control plane: runs, shards, leases, the catalog of tests.
     Scheduler(gauntlet_scheduler::Args),
     /// Data plane: attempts, artifacts, verdicts.
-    Results(gauntlet_results::Args),
+    Results(Box<gauntlet_results::Args>),
     /// Egress: one signed webhook per finished run.
     Notifier(gauntlet_notifier::Args),
     /// The public face of the mesh: gRPC and gRPC-Web for clients.

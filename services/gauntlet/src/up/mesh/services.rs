@@ -49,7 +49,7 @@ impl Parts {
         let config = gauntlet_results::Config {
             listen: LOOPBACK,
             scheduler: scheduler.to_owned(),
-            artifacts_dir: data_dir.join("artifacts"),
+            artifacts: gauntlet_results::ArtifactsConfig::folder(data_dir.join("artifacts")),
             pg: pg.clone(),
         };
         let app = gauntlet_results::App::build(&config, &self.lifecycle.child()).await;
