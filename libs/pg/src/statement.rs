@@ -48,9 +48,23 @@ pub struct Prepared {
     pub params: Vec<Type>,
     /// Names and types of its columns, in order.
     pub columns: Vec<(String, Type)>,
+    /// Tables and indices that it reads from end to end, as its plan says it.
+    pub walks: Vec<String>,
 }
 
-/// Prepares every statement against the migrated schema: the proof that each one parses and fits.
+impl Prepared {
+    /// Returns what it reads from end to end, except tables and indices whose name begins with one of `small`.
+    #[must_use]
+    pub fn large_walks(&self, small: &[&str]) -> Vec<String> {
+        let is_small = |walk: &&String| {
+            walk.split(' ').any(|word| small.iter().any(|name| word.starts_with(name)))
+        };
+        let large = self.walks.iter().filter(|walk| !is_small(walk));
+        large.map(|walk| format!("{}: {walk}", self.name)).collect()
+    }
+}
+
+/// Prepares every statement against the migrated schema: the proof that each one parses and fits, and of how it finds its rows.
 ///
 /// # Errors
 /// The first statement that the server refuses, by name.
@@ -63,8 +77,11 @@ pub async fn prepare_all(pool: &Pool, statements: &[&Statement]) -> Result<Vec<P
             .prepare(statement.sql)
             .await
             .map_err(|error| PgError::of_statement(statement.name, error))?;
+        let plan = explain(lease.client(), statement.sql, prepared.params().len());
+        let plan = plan.await.map_err(|error| PgError::of_statement(statement.name, error))?;
         all.push(Prepared {
             name: statement.name,
+            walks: walks(&plan),
             params: prepared.params().to_vec(),
             columns: prepared
                 .columns()
@@ -75,6 +92,37 @@ pub async fn prepare_all(pool: &Pool, statements: &[&Statement]) -> Result<Vec<P
     }
     lease.give_back();
     Ok(all)
+}
+
+/// Returns the plan that the server makes of a statement once for all its parameters.
+async fn explain(
+    client: &tokio_postgres::Client,
+    sql: &str,
+    params: usize,
+) -> Result<Vec<String>, tokio_postgres::Error> {
+    let nulls = vec!["NULL"; params].join(", ");
+    let values = if params == 0 { String::new() } else { format!("({nulls})") };
+    client.batch_execute(&format!("PREPARE explained AS {sql}")).await?;
+    let rows = client.query(&format!("EXPLAIN (COSTS OFF) EXECUTE explained{values}"), &[]).await;
+    client.batch_execute("DEALLOCATE explained").await?;
+    Ok(rows?.iter().map(|row| row.get(0)).collect())
+}
+
+/// Returns what a plan reads from end to end: tables, and indices without a condition.
+fn walks(plan: &[String]) -> Vec<String> {
+    let mut found = Vec::new();
+    for (at, line) in plan.iter().enumerate() {
+        let node = line.trim_start().trim_start_matches("->").trim_start();
+        let mut details = plan[at + 1..].iter().take_while(|line| !line.contains("->"));
+        let whole_index = node.contains("Index")
+            && node.contains("Scan")
+            && !node.starts_with("Bitmap Heap")
+            && !details.any(|detail| detail.trim_start().starts_with("Index Cond"));
+        if node.starts_with("Seq Scan") || whole_index {
+            found.push(node.to_owned());
+        }
+    }
+    found
 }
 
 /// Shows `pg.<table>.<query>`; formats only when a span is enabled.

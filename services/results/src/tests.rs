@@ -159,10 +159,13 @@ const PASSED: v1::AttemptOutcome = v1::AttemptOutcome::Passed;
 const FAILED: v1::AttemptOutcome = v1::AttemptOutcome::Failed;
 
 #[tokio::test]
-async fn every_statement_fits_the_schema() {
+async fn every_statement_fits_the_schema_and_finds_its_rows_by_a_key() {
     let world = World::start().await;
     let prepared = prepare_all(&world.pool, sql::ALL).await.unwrap();
     assert_eq!(prepared.len(), sql::ALL.len());
+    let small = ["audit_cursors", "audit_findings", "audits", "feed_cursors"];
+    let large = prepared.iter().flat_map(|one| one.large_walks(&small)).collect::<Vec<_>>();
+    assert!(large.is_empty(), "{large:#?}");
 }
 
 #[tokio::test]

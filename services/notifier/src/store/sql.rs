@@ -1,4 +1,4 @@
-//! Every statement by name. The test `every_statement_fits_the_schema` prepares each of them.
+//! Every statement by name. The test `every_statement_fits_the_schema_and_finds_its_rows_by_a_key` prepares each of them.
 
 use gauntlet_pg::{Statement, sql};
 

@@ -8,10 +8,14 @@ use gauntlet_rpc::{Reason, reason_of};
 use gauntlet_runtime::ids;
 
 #[tokio::test]
-async fn every_statement_fits_the_schema() {
+async fn every_statement_fits_the_schema_and_finds_its_rows_by_a_key() {
     let world = World::start().await;
     let all = crate::store::sql::ALL;
-    assert_eq!(prepare_all(&world.pool, all).await.unwrap().len(), all.len());
+    let prepared = prepare_all(&world.pool, all).await.unwrap();
+    assert_eq!(prepared.len(), all.len());
+    let small = ["feed_cursors"];
+    let large = prepared.iter().flat_map(|one| one.large_walks(&small)).collect::<Vec<_>>();
+    assert!(large.is_empty(), "{large:#?}");
 }
 
 #[tokio::test]

@@ -3,5 +3,5 @@
 SELECT sealed_at::text AS sealed_at, run_id
 FROM seals
 WHERE sealed_at > $1::text::timestamptz AND sealed_at < now() - interval '5 seconds'
-ORDER BY sealed_at, run_id
+ORDER BY seals.sealed_at, run_id
 LIMIT $2
