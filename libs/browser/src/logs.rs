@@ -1,6 +1,6 @@
 //! Console and network of a test, as the browser tells them over `BiDi`. Bounded; secrets are redacted before anybody sees.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use crate::{
     driver::GRACE,
     error::{DriverError, cut},
+    pages::Pages,
     session::Session,
 };
 
@@ -55,15 +56,16 @@ pub struct Request {
 }
 
 impl Logs {
-    /// Begins anew. Times are those at which things are heard of: the browser's clock may be another machine's.
-    pub(crate) fn start() -> Self {
-        Self { began: Some(Instant::now()), ..Self::default() }
+    /// Begins anew, if logs are kept. Times are those at which things are heard of: the browser's clock may be another
+    /// machine's.
+    pub(crate) fn start(kept: bool) -> Self {
+        Self { began: kept.then(Instant::now), ..Self::default() }
     }
 
     /// Takes one event in, if it is one of ours.
     pub(crate) fn take(&mut self, method: &str, params: &Value) {
+        let Some(offset) = self.began.map(|began| began.elapsed()) else { return };
         let text = |value: &Value| cut(value.as_str().unwrap_or_default());
-        let offset = self.began.map(|began| began.elapsed()).unwrap_or_default();
         match method {
             "log.entryAdded" if self.console.len() < ENTRIES_MAX => {
                 self.console.push(ConsoleEntry {
@@ -115,12 +117,17 @@ fn without_user(url: &str) -> String {
 }
 
 impl Session<'_> {
-    /// Has console and network of this test written down.
+    /// Has console and network told, from the first test of a browser that wants them on: to subscribe for each test costs
+    /// it some 20 ms. Without `BiDi` nobody tells them.
     pub(crate) async fn keep_logs(&self) -> Result<(), DriverError> {
-        let subscribe = json!({
-            "events": ["log.entryAdded", "network.responseCompleted", "network.fetchError"],
-            "userContexts": self.user_context.iter().collect::<Vec<_>>(),
-        });
-        self.pages.command("session.subscribe", subscribe, GRACE).await.map(drop)
+        let Pages::Bidi(bidi) = self.pages else { return Ok(()) };
+        if bidi.tells_logs.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let events = ["log.entryAdded", "network.responseCompleted", "network.fetchError"];
+        let subscribe = json!({ "events": events });
+        self.pages.command("session.subscribe", subscribe, GRACE).await?;
+        bidi.tells_logs.store(true, Ordering::Relaxed);
+        Ok(())
     }
 }

@@ -105,7 +105,7 @@ impl<'b> Session<'b> {
         options: &'b TestOptions,
         origins: &[String],
     ) -> Result<Session<'b>, Stop> {
-        pages.events().start_test(options.dialogs);
+        pages.events().start_test(options.dialogs, options.logs);
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let (user_context, main) = if pages.has_bidi() {
             let made = pages.command("browser.createUserContext", json!({}), GRACE * 2).await?;
@@ -136,8 +136,7 @@ impl<'b> Session<'b> {
         if let Some(network) = options.emulation.network {
             session.throttle_page(network, GRACE).await?;
         }
-        // Without `BiDi` nobody tells them.
-        if options.logs && pages.has_bidi() {
+        if options.logs {
             session.keep_logs().await?;
         }
         Ok(session)
