@@ -7,7 +7,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -41,6 +41,8 @@ pub(crate) struct Bidi {
     events: Arc<Mutex<Events>>,
     changed: watch::Receiver<u64>,
     next_id: Arc<AtomicU64>,
+    /// Whether console and network are subscribed to.
+    pub(crate) tells_logs: AtomicBool,
     task: JoinHandle<()>,
 }
 
@@ -79,7 +81,8 @@ impl Bidi {
             reason = "the handle is owned here and aborted on drop"
         )]
         let task = tokio::spawn(link.run(socket, orders));
-        let bidi = Self { out, pending, events, changed, next_id, task };
+        let tells_logs = AtomicBool::new(false);
+        let bidi = Self { out, pending, events, changed, next_id, tells_logs, task };
         bidi.command(
             "session.subscribe",
             json!({ "events": ["browsingContext"] }),

@@ -4,7 +4,7 @@ use std::{ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
 
 use gauntlet_core::flow::Viewport;
 
-use crate::{BrowserKind, Grid, StorageState};
+use crate::{BrowserKind, Capture, Grid, StorageState};
 
 /// How a browser is started.
 #[derive(Debug, Clone)]
@@ -152,8 +152,10 @@ pub struct TestOptions {
     pub logs: bool,
     /// Whether an asserted navigation must also match its recorded URL and title, where they are not empty.
     pub strict_asserted_events: bool,
-    /// Whether to take a screenshot when a step fails.
+    /// Whether to take a screenshot when a step fails, and the source of the page.
     pub screenshot_on_failure: bool,
+    /// What else is kept of the test, and where; `None` is nothing.
+    pub capture: Option<Capture>,
     /// The folder whose files a test may give to a page; `None` refuses every file.
     pub files_dir: Option<PathBuf>,
 }
@@ -179,6 +181,7 @@ impl Default for TestOptions {
             logs: false,
             strict_asserted_events: false,
             screenshot_on_failure: true,
+            capture: None,
             files_dir: None,
         }
     }

@@ -20,6 +20,7 @@
 mod accessible;
 mod bidi;
 mod browser;
+mod capture;
 mod cdp;
 mod classic;
 mod config;
@@ -29,6 +30,7 @@ mod emulate;
 mod endpoint;
 mod error;
 mod expression;
+mod film;
 mod grid;
 mod keys;
 mod kind;
@@ -52,11 +54,13 @@ mod tab;
 mod value;
 
 pub use browser::Browser;
+pub use capture::Capture;
 pub use config::{
     BrowserConfig, DialogPolicy, Emulation, Geolocation, Isolation, Network, TestOptions,
 };
 pub use control::Control;
 pub use error::LaunchError;
+pub use film::{Chapter, EncodeError, Encoder, Film, Frame};
 pub use grid::{BasicAuth, Grid};
 pub use kind::BrowserKind;
 pub use logs::{ConsoleEntry, Logs, Request};
@@ -65,4 +69,4 @@ pub use programs::{Programs, sandbox_possible};
 pub use slot::BrowserSlot;
 pub use state::StorageState;
 pub use supervise::supervise_main;
-pub use sweep::{SweepReport, sweep_stale};
+pub use sweep::{SweepReport, make_owned_folder, sweep_stale};

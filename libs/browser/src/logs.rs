@@ -1,12 +1,14 @@
 //! Console and network of a test, as the browser tells them over `BiDi`. Bounded; secrets are redacted before anybody sees.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::{
     driver::GRACE,
     error::{DriverError, cut},
+    pages::Pages,
     session::Session,
 };
 
@@ -22,6 +24,7 @@ pub struct Logs {
     pub requests: Vec<Request>,
     /// Entries that were not kept.
     pub dropped: u32,
+    began: Option<Instant>,
 }
 
 /// One entry of the console.
@@ -31,8 +34,8 @@ pub struct ConsoleEntry {
     pub level: String,
     /// What was written, or the error.
     pub text: String,
-    /// Milliseconds since 1970, by the browser's clock.
-    pub at_ms: u64,
+    /// When it was heard of, after the start of the test.
+    pub offset: Duration,
 }
 
 /// One request that has ended.
@@ -48,21 +51,27 @@ pub struct Request {
     pub error: Option<String>,
     /// From its start to the last byte.
     pub duration: Duration,
-    /// Milliseconds since 1970, by the browser's clock.
-    pub at_ms: u64,
+    /// When its end was heard of, after the start of the test.
+    pub offset: Duration,
 }
 
 impl Logs {
+    /// Begins anew, if logs are kept. Times are those at which things are heard of: the browser's clock may be another
+    /// machine's.
+    pub(crate) fn start(kept: bool) -> Self {
+        Self { began: kept.then(Instant::now), ..Self::default() }
+    }
+
     /// Takes one event in, if it is one of ours.
     pub(crate) fn take(&mut self, method: &str, params: &Value) {
+        let Some(offset) = self.began.map(|began| began.elapsed()) else { return };
         let text = |value: &Value| cut(value.as_str().unwrap_or_default());
-        let at_ms = params["timestamp"].as_u64().unwrap_or_default();
         match method {
             "log.entryAdded" if self.console.len() < ENTRIES_MAX => {
                 self.console.push(ConsoleEntry {
                     level: text(&params["level"]),
                     text: text(&params["text"]),
-                    at_ms,
+                    offset,
                 });
             }
             "network.responseCompleted" | "network.fetchError"
@@ -78,7 +87,7 @@ impl Logs {
                     status: u16::try_from(status).unwrap_or_default(),
                     error: params["errorText"].as_str().map(cut),
                     duration: Duration::from_secs_f64((ended - started).max(0.0) / 1_000.0),
-                    at_ms,
+                    offset,
                 });
             }
             "log.entryAdded" | "network.responseCompleted" | "network.fetchError" => {
@@ -108,12 +117,17 @@ fn without_user(url: &str) -> String {
 }
 
 impl Session<'_> {
-    /// Has console and network of this test written down.
+    /// Has console and network told, from the first test of a browser that wants them on: to subscribe for each test costs
+    /// it some 20 ms. Without `BiDi` nobody tells them.
     pub(crate) async fn keep_logs(&self) -> Result<(), DriverError> {
-        let subscribe = json!({
-            "events": ["log.entryAdded", "network.responseCompleted", "network.fetchError"],
-            "userContexts": self.user_context.iter().collect::<Vec<_>>(),
-        });
-        self.pages.command("session.subscribe", subscribe, GRACE).await.map(drop)
+        let Pages::Bidi(bidi) = self.pages else { return Ok(()) };
+        if bidi.tells_logs.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let events = ["log.entryAdded", "network.responseCompleted", "network.fetchError"];
+        let subscribe = json!({ "events": events });
+        self.pages.command("session.subscribe", subscribe, GRACE).await?;
+        bidi.tells_logs.store(true, Ordering::Relaxed);
+        Ok(())
     }
 }

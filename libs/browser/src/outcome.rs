@@ -1,8 +1,10 @@
 //! What came of one test.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use gauntlet_core::flow::FailureClass;
+
+use crate::{Film, Logs, StorageState};
 
 /// Steps of one test that are recorded: a loop may perform many more.
 pub const STEP_RECORDS_MAX: usize = 2_000;
@@ -17,14 +19,36 @@ pub struct TestOutcome {
     pub steps: Vec<StepRecord>,
     /// The page when a step failed, as PNG; `None` if it could not be taken in time.
     pub screenshot: Option<Vec<u8>>,
+    /// Its HTML at that time, without secrets; of a long page the first part.
+    pub page_source: Option<String>,
+    /// The frames of the test, if [`crate::Capture`] asks for a film.
+    pub film: Option<Film>,
     /// How long it all took.
     pub duration: Duration,
     /// How many dialogs opened.
     pub dialog_count: u32,
     /// Console and network, if [`crate::TestOptions::logs`] asks for them.
-    pub logs: crate::Logs,
+    pub logs: Logs,
     /// What sites have stored, if [`crate::TestOptions::keep_state`] asks for it and the test passed.
-    pub state: Option<crate::StorageState>,
+    pub state: Option<StorageState>,
+}
+
+impl TestOutcome {
+    /// Returns an outcome of which nothing else is known.
+    #[must_use]
+    pub fn bare(result: TestResult, duration: Duration) -> Self {
+        Self {
+            result,
+            steps: Vec::new(),
+            screenshot: None,
+            page_source: None,
+            film: None,
+            duration,
+            dialog_count: 0,
+            logs: Logs::default(),
+            state: None,
+        }
+    }
 }
 
 /// Whether a test passed.
@@ -105,6 +129,10 @@ pub struct StepRecord {
     pub failure: Option<StepFailure>,
     /// Whether it failed and was optional: it counts as skipped, for the reason that `failure` gives.
     pub skipped: bool,
+    /// Whether it may fail without ending the test.
+    pub soft: bool,
     /// What the test itself says (`echo`).
     pub note: Option<String>,
+    /// The page after it, as PNG.
+    pub screenshot: Option<PathBuf>,
 }

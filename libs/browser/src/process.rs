@@ -63,9 +63,10 @@ impl DriverProcess {
     }
 
     async fn start_once(config: &BrowserConfig, programs: &Programs) -> Result<Self, LaunchError> {
-        let profile = sweep::make_profile(&config.temp_dir, &config.marker).map_err(|source| {
-            LaunchError::Profile { folder: config.temp_dir.display().to_string(), source }
-        })?;
+        let profile =
+            sweep::make_owned_folder(&config.temp_dir, &config.marker).map_err(|source| {
+                LaunchError::Profile { folder: config.temp_dir.display().to_string(), source }
+            })?;
         let engine = config.kind.engine();
         let given = match engine.port() {
             Port::Announced(_) => 0,

@@ -92,6 +92,11 @@ fn find(chosen: Option<&Path>, wanted: &Wanted) -> Result<PathBuf, LaunchError> 
     candidates.find(|candidate| candidate.is_file()).ok_or(missing)
 }
 
+/// Finds what makes videos.
+pub(crate) fn ffmpeg(chosen: Option<&Path>) -> Result<PathBuf, LaunchError> {
+    find(chosen, &Wanted("ffmpeg", "ffmpeg", &["/usr/bin/ffmpeg"]))
+}
+
 /// Tells whether Chromium's sandbox can be on: it refuses to run as root (G9).
 #[must_use]
 pub fn sandbox_possible() -> bool {

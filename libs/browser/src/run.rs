@@ -7,15 +7,15 @@ use serde_json::json;
 
 use self::progress::Progress;
 use crate::{
-    Browser, Control, Isolation, Logs, TestOptions, TestOutcome, TestResult,
+    Browser, Control, Isolation, TestOptions, TestOutcome, TestResult,
+    capture::PICTURE_LIMIT,
     driver::GRACE,
     error::DriverError,
+    film::Camera,
     session::{Session, Stop},
     tab::Device,
 };
 
-/// How long a screenshot of a failed page may take.
-const SCREENSHOT_LIMIT: Duration = Duration::from_secs(3);
 /// What stands for a secret.
 const REDACTED: &str = "•••";
 
@@ -25,15 +25,7 @@ mod steps;
 impl TestOutcome {
     /// The outcome of a test that was cancelled before anything was done.
     pub(crate) fn cancelled() -> Self {
-        Self {
-            result: TestResult::Cancelled,
-            steps: Vec::new(),
-            screenshot: None,
-            duration: Duration::ZERO,
-            dialog_count: 0,
-            logs: Logs::default(),
-            state: None,
-        }
+        Self::bare(TestResult::Cancelled, Duration::ZERO)
     }
 }
 
@@ -49,11 +41,13 @@ impl Browser {
         control: &Control,
     ) -> TestOutcome {
         let mut progress = Progress::new();
+        let camera = options.capture.as_ref().filter(|capture| capture.film);
+        let camera = camera.map(|capture| Camera::new(&capture.folder, progress.began));
         // Healthy again only if the test comes to its end: a command may be in flight when it does not.
         self.healthy = false;
         let limited = tokio::time::timeout(
             options.timeout,
-            self.drive(flow, options, control, &mut progress),
+            self.drive(flow, options, control, &mut progress, camera.as_ref()),
         );
         let ended = tokio::select! {
             biased;
@@ -87,14 +81,17 @@ impl Browser {
             (events.dialog_count, std::mem::take(&mut events.logs))
         };
         let (scope, typed) = (Scope::new(flow), secrets_typed(flow));
-        logs.redact(|text| {
+        let redact = |text: &str| {
             typed.iter().fold(scope.redact(text), |text, secret| text.replace(secret, REDACTED))
-        });
+        };
+        logs.redact(redact);
         TestOutcome {
             result,
             duration: progress.began.elapsed(),
             steps: progress.steps,
             screenshot: progress.screenshot,
+            page_source: progress.page_source.as_deref().map(redact),
+            film: camera.map(|camera| camera.film()),
             dialog_count,
             logs,
             state: progress.state,
@@ -107,6 +104,7 @@ impl Browser {
         options: &TestOptions,
         control: &Control,
         progress: &mut Progress,
+        camera: Option<&Camera>,
     ) -> Result<(), Stop> {
         self.freshen().await.map_err(|error| {
             Stop::Driver(DriverError::Lost { command: "new session", reason: error.to_string() })
@@ -133,7 +131,18 @@ impl Browser {
         if let Some(state) = &options.state {
             session.give_state(state).await?;
         }
-        let mut result = session.steps(flow, control, progress).await;
+        let mut result = match camera {
+            None => session.steps(flow, control, progress).await,
+            Some(camera) => {
+                let result = tokio::select! {
+                    biased;
+                    result = session.steps(flow, control, progress) => result,
+                    never = camera.roll(&self.driver, &self.pages) => match never {},
+                };
+                camera.last(&self.driver, &self.pages).await;
+                result
+            }
+        };
         if options.keep_state && result.is_ok() && progress.first_failure().is_none() {
             match session.take_state().await {
                 Ok(state) => progress.state = Some(state),
@@ -143,7 +152,8 @@ impl Browser {
         let fatal = matches!(&result, Err(Stop::Driver(error)) if error.is_fatal());
         if result.is_err() && options.screenshot_on_failure && progress.screenshot.is_none() {
             session.clear_view().await;
-            progress.screenshot = session.screenshot(SCREENSHOT_LIMIT).await;
+            progress.screenshot = session.screenshot(PICTURE_LIMIT).await;
+            progress.page_source = session.page_source().await;
         }
         if fatal {
             return result;
@@ -186,7 +196,7 @@ impl Browser {
         let order = json!({ "context": page });
         let taken = self
             .pages
-            .command("browsingContext.captureScreenshot", order, SCREENSHOT_LIMIT)
+            .command("browsingContext.captureScreenshot", order, PICTURE_LIMIT)
             .await
             .ok()?;
         base64::engine::general_purpose::STANDARD.decode(taken["data"].as_str()?).ok()

@@ -119,7 +119,7 @@ impl<'b> Session<'b> {
         origins: &[String],
     ) -> Result<Session<'b>, Stop> {
         let user_context = tab.as_ref().map(|tab| tab.user_context.clone());
-        pages.events().start_test(options.dialogs, user_context.as_deref());
+        pages.events().start_test(options.dialogs, options.logs, user_context.as_deref());
         let main = match &tab {
             Some(tab) => {
                 permit(pages, tab.permissions(), &tab.user_context, origins).await?;

@@ -32,7 +32,7 @@ const REMOVE_TRIES: u32 = 5;
 const REMOVE_PAUSE: Duration = Duration::from_millis(3);
 
 /// Runs `[--remove FOLDER] [--screen X_SERVER SIZE] -- PROGRAM ARGS...` as the head of its own process tree until standard
-/// input ends or the program exits; then nothing of that tree is left, and neither is `FOLDER`.
+/// input ends or the program exits; then nothing of that tree is left, and neither is `FOLDER`. Succeeds if the program did.
 #[must_use]
 pub fn supervise_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let Some(order) = Order::read(args) else { return ExitCode::from(2) };
@@ -48,12 +48,10 @@ pub fn supervise_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(child) => {
             let pid = i32::try_from(child.id()).unwrap_or_default();
             group.store(pid, Ordering::Relaxed);
-            if let Some(pid) = Pid::from_raw(pid) {
-                wait_for(pid);
-                // From now on the number may be somebody else's.
-                group.store(0, Ordering::Relaxed);
-            }
-            ExitCode::SUCCESS
+            let succeeded = Pid::from_raw(pid).is_some_and(wait_for);
+            // From now on the number may be somebody else's.
+            group.store(0, Ordering::Relaxed);
+            if succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(_) => ExitCode::from(127),
     };
@@ -152,13 +150,13 @@ fn kill_from_now_on() {
     });
 }
 
-/// Reaps whatever ends until the program itself has.
-fn wait_for(program: Pid) {
+/// Reaps whatever ends until the program itself has; returns whether it succeeded.
+fn wait_for(program: Pid) -> bool {
     loop {
         match wait(WaitOptions::empty()) {
-            Ok(Some((pid, _))) if pid == program => return,
+            Ok(Some((pid, status))) if pid == program => return status.exit_status() == Some(0),
             Ok(_) | Err(Errno::INTR) => {}
-            Err(_) => return,
+            Err(_) => return false,
         }
     }
 }

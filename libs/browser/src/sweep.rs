@@ -29,8 +29,11 @@ pub(crate) fn tag(marker: &str) -> String {
     format!("gauntlet-run-{}", safe(marker))
 }
 
-/// Makes an empty profile folder that says who owns it.
-pub(crate) fn make_profile(parent: &Path, marker: &str) -> io::Result<PathBuf> {
+/// Makes an empty folder that says who owns it, so that [`sweep_stale`] removes it once that process is dead.
+///
+/// # Errors
+/// When `parent` cannot be written to.
+pub fn make_owned_folder(parent: &Path, marker: &str) -> io::Result<PathBuf> {
     let pid = std::process::id();
     let folder = tempfile::Builder::new()
         .prefix(&format!("{PREFIX}{}-{pid}-", safe(marker)))

@@ -1,6 +1,7 @@
 //! Tests with a real browser.
 
 mod browsers;
+mod capture;
 mod flows;
 mod grid;
 mod hangs;

@@ -9,6 +9,7 @@
 //! Add it to [`protocol::Command`], decide it in `protocol/decide/`, list its legal pairs in the transition table, and let
 //! the golden test write the new picture into `docs/`.
 
+pub mod artifact;
 pub mod flow;
 pub mod ids;
 pub mod invariants;

@@ -32,6 +32,16 @@ pub const REPORT_BYTES_MAX: usize = 1024 * 1024;
 pub const ATTEMPT_BYTES_MAX: usize = 256 * 1024;
 /// Bytes of one artifact.
 pub const ARTIFACT_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Pictures of single steps that one attempt keeps.
+pub const STEP_SCREENSHOTS_MAX: usize = 500;
+/// The HTML of one page; what is longer is cut.
+pub const PAGE_SOURCE_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Frames that one attempt is filmed in: what follows is not in its video.
+pub const VIDEO_FRAMES_MAX: usize = 20_000;
+/// Bytes of the frames of one attempt before they become a video.
+pub const VIDEO_FRAME_BYTES_MAX: u64 = 512 * 1024 * 1024;
+/// Frames of a video in one second.
+pub const VIDEO_FRAMES_PER_S_MAX: u32 = 5;
 /// Bytes of all artifacts of one run.
 pub const RUN_ARTIFACT_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 /// Longest wait of a long poll.

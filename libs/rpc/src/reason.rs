@@ -20,7 +20,8 @@ pub(crate) fn code_of(reason: Reason) -> Code {
         Reason::RunNotFound
         | Reason::TestNotFound
         | Reason::EnvironmentNotFound
-        | Reason::ArtifactNotFound => Code::NotFound,
+        | Reason::ArtifactNotFound
+        | Reason::ArtifactEvicted => Code::NotFound,
         Reason::RunTerminal
         | Reason::RunNotTerminal
         | Reason::LeaseLost

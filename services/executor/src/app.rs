@@ -8,6 +8,7 @@ use crate::{
     beat,
     browsers::RealBrowsers,
     config::Config,
+    disk::Disk,
     fault::Fault,
     grpc::ExecutorGrpc,
     peer::Peers,
@@ -17,6 +18,7 @@ use crate::{
     sign_in::SignIns,
     slots::Slots,
 };
+use gauntlet_browser::Encoder;
 use gauntlet_bus::{Bus, Signal};
 use gauntlet_core::ids::SessionId;
 use gauntlet_proto::v1::{self, executor_service_server::ExecutorServiceServer};
@@ -87,6 +89,9 @@ pub(crate) struct Executor {
     pub(crate) browsers: Vec<v1::Browser>,
     pub(crate) slots: Arc<Slots>,
     pub(crate) revisions: Revisions,
+    pub(crate) disk: Disk,
+    /// Makes videos, where there is ffmpeg.
+    pub(crate) encoder: Option<Encoder>,
     pub(crate) sign_ins: SignIns,
     pub(crate) clock: Clock,
     pub(crate) fault: Fault,
@@ -150,6 +155,8 @@ impl App {
             browsers,
             slots: Slots::new(config.slots),
             revisions: Revisions::new(config.recording_cache_bytes_max),
+            disk: Disk::new(config.spool_dir.clone(), config.spool_mib_max),
+            encoder: encoder(&config),
             sign_ins: SignIns::default(),
             clock: deps.clock,
             fault: config.fault.clone(),
@@ -206,8 +213,19 @@ impl App {
     }
 }
 
+/// Returns what makes videos; without it runs with video go to other executors.
+fn encoder(config: &Config) -> Option<Encoder> {
+    let found = Encoder::find(config.ffmpeg.as_deref(), &config.browsers.supervisor);
+    let missing = |error: &_| tracing::warn!(%error, "this executor gets no runs that are filmed");
+    found.inspect_err(missing).ok()
+}
+
 /// Clears what dead executors left, before the first browser starts.
 async fn sweep(executor: &Arc<Executor>) {
+    let cleared = Arc::clone(executor);
+    if let Err(error) = tokio::task::spawn_blocking(move || cleared.disk.sweep()).await {
+        tracing::error!(%error, "sweep of stale artifacts panicked");
+    }
     let runner = Arc::clone(&executor.runner);
     match tokio::task::spawn_blocking(move || runner.sweep()).await {
         Ok(killed) => {

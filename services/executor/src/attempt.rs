@@ -11,6 +11,8 @@ use jiff::Timestamp;
 use prost::Message as _;
 use std::sync::Arc;
 
+/// Room left for the names of artifacts, which are known last.
+const ARTIFACTS_BYTES: usize = 64 * 1024;
 /// Longest text of one field once an attempt is too big, in characters.
 const TEXT_CHARS_MAX: usize = 1_000;
 
@@ -25,23 +27,23 @@ pub(crate) struct Header {
     pub(crate) mask: Arc<Mask>,
 }
 
-/// Returns the attempt for what a browser said; the browser did not cancel.
-pub(crate) fn ran(
-    header: &Header,
-    outcome: &TestOutcome,
-    artifacts: Vec<v1::ArtifactRef>,
-) -> v1::Attempt {
-    let ended = match &outcome.result {
+/// Returns how an attempt ended; the browser did not cancel.
+pub(crate) fn ending(result: &TestResult) -> v1::AttemptOutcome {
+    match result {
         TestResult::Passed => v1::AttemptOutcome::Passed,
         TestResult::Failed(_) => v1::AttemptOutcome::Failed,
         TestResult::TimedOut(_) => v1::AttemptOutcome::TimedOut,
         TestResult::Errored(_) | TestResult::Cancelled => v1::AttemptOutcome::Errored,
-    };
+    }
+}
+
+/// Returns the attempt for what a browser said. Its artifacts are named once they are stored.
+pub(crate) fn ran(header: &Header, outcome: &TestOutcome) -> v1::Attempt {
+    let ended = ending(&outcome.result);
     let mut attempt = v1::Attempt {
         duration: Some(edge::wire_duration(outcome.duration)),
         failure: outcome.result.failure().map(failure),
         steps: outcome.steps.iter().map(step).collect(),
-        artifacts,
         ..blank(header, ended)
     };
     header.mask.cover(&mut attempt);
@@ -96,6 +98,21 @@ fn step(step: &StepRecord) -> v1::StepResult {
         offset: Some(edge::wire_duration(step.started_offset)),
         duration: Some(edge::wire_duration(step.duration)),
         selector_used: step.selector_used.clone().unwrap_or_default(),
+        label: step.label.clone().unwrap_or_default(),
+        outcome: step_outcome(step).into(),
+        soft: step.soft && !step.passed,
+        note: step.note.clone().unwrap_or_default(),
+        problem: step.failure.as_ref().map(|failure| failure.message.clone()).unwrap_or_default(),
+        alternative: step.selector_index.map_or(0, |won| index(won.saturating_add(1))),
+    }
+}
+
+/// Returns whether a step did what it should.
+pub(crate) fn step_outcome(step: &StepRecord) -> v1::StepOutcome {
+    match (step.passed, step.skipped) {
+        (true, _) => v1::StepOutcome::Passed,
+        (false, true) => v1::StepOutcome::Skipped,
+        (false, false) => v1::StepOutcome::Failed,
     }
 }
 
@@ -105,7 +122,8 @@ fn index(index: usize) -> i32 {
 
 /// Cuts texts, then steps from the end, until the attempt is within its limit, and flags it.
 fn fit(mut attempt: v1::Attempt) -> v1::Attempt {
-    if attempt.encoded_len() <= ATTEMPT_BYTES_MAX {
+    let bytes_max = ATTEMPT_BYTES_MAX - ARTIFACTS_BYTES;
+    if attempt.encoded_len() <= bytes_max {
         return attempt;
     }
     attempt.truncated = true;
@@ -113,8 +131,10 @@ fn fit(mut attempt: v1::Attempt) -> v1::Attempt {
         let v1::Failure { selector, expected, found, message, .. } = failure;
         [selector, expected, found, message].into_iter().for_each(cut);
     }
-    attempt.steps.iter_mut().for_each(|step| cut(&mut step.selector_used));
-    while attempt.encoded_len() > ATTEMPT_BYTES_MAX && !attempt.steps.is_empty() {
+    for v1::StepResult { selector_used, label, note, problem, .. } in &mut attempt.steps {
+        [selector_used, label, note, problem].into_iter().for_each(cut);
+    }
+    while attempt.encoded_len() > bytes_max && !attempt.steps.is_empty() {
         let half = attempt.steps.len() / 2;
         attempt.steps.truncate(half);
     }

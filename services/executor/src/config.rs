@@ -62,6 +62,15 @@ pub struct Args {
     /// WebKit's driver, instead of looking for it.
     #[arg(long, env = "GAUNTLET_EXECUTOR_WEBKITDRIVER")]
     pub webkitdriver: Option<PathBuf>,
+    /// Maker of videos, instead of looking for it; without one, runs with video go to other executors.
+    #[arg(long, env = "GAUNTLET_EXECUTOR_FFMPEG")]
+    pub ffmpeg: Option<PathBuf>,
+    /// Folder for artifacts on their way to results; the folder for browser profiles when not set.
+    #[arg(long, env = "GAUNTLET_EXECUTOR_SPOOL_DIR")]
+    pub spool_dir: Option<PathBuf>,
+    /// Artifacts kept there while results is away, in MiB; what comes on top is given up.
+    #[arg(long, env = "GAUNTLET_EXECUTOR_SPOOL_MIB", default_value_t = 1024)]
+    pub spool_mib: u32,
     /// A remote endpoint of browsers (Selenium Grid, Moon).
     #[command(flatten)]
     pub grid: GridArgs,
@@ -111,6 +120,12 @@ pub struct Config {
     pub files_dir: Option<PathBuf>,
     /// Bytes of recordings kept in memory.
     pub recording_cache_bytes_max: usize,
+    /// Maker of videos, instead of looking for it.
+    pub ffmpeg: Option<PathBuf>,
+    /// Folder for artifacts on their way to results.
+    pub spool_dir: PathBuf,
+    /// MiB of artifacts kept there.
+    pub spool_mib_max: u32,
     /// Redis, or none.
     pub redis: RedisConfig,
     /// Where to stop for ever, if anywhere.
@@ -182,6 +197,10 @@ impl Args {
             problems.append(&mut wrong);
             None
         });
+        if let Some(ffmpeg) = self.ffmpeg.as_ref().filter(|ffmpeg| !ffmpeg.is_file()) {
+            problems.push(format!("--ffmpeg {} is no file", ffmpeg.display()));
+        }
+        let spool_dir = self.spool_dir.or_else(|| self.browser_dir.clone());
         if let Some(folder) = self.files_dir.as_deref().filter(|folder| !folder.is_dir()) {
             problems.push(format!("--files-dir {} is no folder", folder.display()));
         }
@@ -209,6 +228,9 @@ impl Args {
             },
             files_dir: self.files_dir,
             recording_cache_bytes_max: self.recording_cache_mib as usize * 1024 * 1024,
+            ffmpeg: self.ffmpeg,
+            spool_dir: spool_dir.unwrap_or_else(std::env::temp_dir),
+            spool_mib_max: self.spool_mib,
             redis,
             fault: fault.unwrap_or_default(),
         };
@@ -241,10 +263,12 @@ mod tests {
             "",
             "--redis-prefix",
             "a b",
+            "--ffmpeg",
+            "/",
             "--files-dir",
             "/nowhere",
         ]);
-        assert_eq!(args.args.config().unwrap_err().problems.len(), 4);
+        assert_eq!(args.args.config().unwrap_err().problems.len(), 5);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Owns the list of tests that no worker has taken yet. Nothing is durable: a crash leaves the grant to the next executor.
 
-use crate::{config::Config, emulation, mask::Mask, run_test::BrowserSpec};
+use crate::{config::Config, emulation, keep::Wanted, mask::Mask, run_test::BrowserSpec};
 use gauntlet_browser::{DialogPolicy, Isolation, TestOptions};
 use gauntlet_core::{
     flow::{Flow, origin_of},
@@ -24,6 +24,7 @@ pub(crate) struct Plan {
     pub(crate) variables: BTreeMap<String, String>,
     pub(crate) mask: Arc<Mask>,
     pub(crate) options: TestOptions,
+    pub(crate) wanted: Wanted,
     pub(crate) sign_in: Option<v1::SignIn>,
     pub(crate) poisoned: HashSet<i32>,
     pub(crate) attempts_stored: HashMap<i32, i32>,
@@ -61,6 +62,7 @@ impl Plan {
                 headed: options.headed,
             },
             options: TestOptions { files_dir: config.files_dir.clone(), ..test_options(&options)? },
+            wanted: Wanted::new(&options)?,
             sign_in: options.sign_in,
             base_url: options.base_url,
             // What the run was given goes before the secrets of its environment.
@@ -119,7 +121,11 @@ fn test_options(options: &v1::RunOptions) -> Result<TestOptions, String> {
         }
     };
     let screenshot_on_failure = match v1::ScreenshotMode::try_from(options.screenshots) {
-        Ok(v1::ScreenshotMode::Unspecified | v1::ScreenshotMode::OnFailure) => true,
+        Ok(
+            v1::ScreenshotMode::Unspecified
+            | v1::ScreenshotMode::OnFailure
+            | v1::ScreenshotMode::EveryStep,
+        ) => true,
         Ok(v1::ScreenshotMode::Off) => false,
         Err(_) => {
             return Err(format!(

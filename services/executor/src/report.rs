@@ -1,10 +1,11 @@
 //! Reports of one shard: a bounded spool and the stream that empties it.
 //!
 //! Promises that an attempt leaves the spool only when results acknowledged it: whatever ends the stream, the rest is sent
-//! again, which natural keys make harmless (SH-3). Nothing is on disk: after a crash the shard's next holder runs again what
+//! again, which natural keys make harmless (SH-3). No attempt is on disk: after a crash the shard's next holder runs again what
 //! was not acknowledged, and only that.
 
 use crate::{
+    artifact::{Artifact, Courier},
     cancel::{Stop, StopReason},
     peer::{Failed, Patience},
 };
@@ -49,9 +50,12 @@ pub(crate) struct Spool {
     room: Arc<Semaphore>,
 }
 
+/// An attempt on its way.
 #[derive(Debug)]
-struct Spooled {
-    attempt: v1::Attempt,
+pub(crate) struct Spooled {
+    pub(crate) attempt: v1::Attempt,
+    /// What belongs to it and is not stored yet.
+    pub(crate) artifacts: Vec<Artifact>,
     _room: OwnedSemaphorePermit,
 }
 
@@ -60,13 +64,13 @@ impl Spool {
     ///
     /// # Cancel safety
     /// Dropping the future while it waits leaves the attempt unreported.
-    pub(crate) async fn push(&self, attempt: v1::Attempt) -> bool {
+    pub(crate) async fn push(&self, attempt: v1::Attempt, artifacts: Vec<Artifact>) -> bool {
         let kib = u32::try_from(attempt.encoded_len() / 1024 + 1).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.room).acquire_many_owned(kib.min(SPOOL_KIB_MAX));
         tokio::select! {
             () = self.attempts.closed() => false,
             room = room => match room {
-                Ok(room) => self.attempts.send(Spooled { attempt, _room: room }).is_ok(),
+                Ok(room) => self.attempts.send(Spooled { attempt, artifacts, _room: room }).is_ok(),
                 Err(_) => false,
             },
         }
@@ -83,10 +87,13 @@ pub(crate) struct Reporter {
     is_open: bool,
 }
 
-/// Returns the two ends of a shard's spool; `acknowledged_count` is what results said when the shard was opened.
-pub(crate) fn spool(shard: v1::ShardRef, acknowledged_count: i32) -> (Spool, Reporter) {
+/// Returns the two ends of a shard's spool, and what stores artifacts in between; `acknowledged_count` is what results said
+/// when the shard was opened.
+pub(crate) fn spool(shard: v1::ShardRef, acknowledged_count: i32) -> (Spool, Courier, Reporter) {
     // Unbounded in number, bounded in bytes: every attempt holds its share of `room` until it is acknowledged.
-    let (sender, attempts) = mpsc::unbounded_channel();
+    let (sender, carried) = mpsc::unbounded_channel();
+    let (onward, attempts) = mpsc::unbounded_channel();
+    let courier = Courier { shard: shard.clone(), attempts: carried, onward };
     let room = Arc::new(Semaphore::new(SPOOL_KIB_MAX as usize));
     let reporter = Reporter {
         shard,
@@ -95,7 +102,7 @@ pub(crate) fn spool(shard: v1::ShardRef, acknowledged_count: i32) -> (Spool, Rep
         acknowledged_count,
         is_open: true,
     };
-    (Spool { attempts: sender, room }, reporter)
+    (Spool { attempts: sender, room }, courier, reporter)
 }
 
 enum StreamEnd {

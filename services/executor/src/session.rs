@@ -189,6 +189,7 @@ async fn open(executor: &Executor, lifecycle: &Lifecycle) -> Result<Option<Sessi
         protocol_version: i32::try_from(PROTOCOL_VERSION).unwrap_or(i32::MAX),
         browsers: executor.browsers.iter().map(|browser| i32::from(*browser)).collect(),
         slots: i32::try_from(executor.config.slots).unwrap_or(i32::MAX),
+        films: executor.encoder.is_some(),
     };
     let mut patience = Patience::new();
     loop {

@@ -106,15 +106,16 @@ async fn work(
         Ok(opened) => opened,
         Err(end) => return end,
     };
-    let (spool, reporter) = report::spool(lease.shard(), opened.acknowledged_count);
+    let (spool, courier, reporter) = report::spool(lease.shard(), opened.acknowledged_count);
     let plan = match Plan::new(grant, &opened, &executor.config) {
         Ok(plan) => plan,
         Err(message) => return ShardEnd::refused(message),
     };
     let tests = tests_of_shard::run(executor, session, lease, plan, spool);
     let reports = reporter.run(executor.peers.ingest.clone(), &lease.stop);
-    // The spool is dropped with the last test, which lets the reporter end.
-    let (worked, reported) = tokio::join!(tests, reports);
+    let artifacts = courier.run(executor.peers.ingest.clone(), &lease.stop);
+    // The spool is dropped with the last test, which lets the courier end, and then the reporter.
+    let (worked, (), reported) = tokio::join!(tests, artifacts, reports);
     executor.fault.reached(FaultPoint::AfterReportAck).await;
     if session.is_silent() {
         return ShardEnd::Void;

@@ -7,10 +7,12 @@
 
 use crate::{
     app::Executor,
-    artifact,
+    artifact::Artifact,
     attempt::{self, Header},
     cancel::StopReason,
+    disk::Folder,
     fault::FaultPoint,
+    keep::{Ended, Wanted},
     leases::Lease,
     plan::Plan,
     report::Spool,
@@ -21,7 +23,7 @@ use crate::{
     slots::Slot,
 };
 use futures_util::future::join_all;
-use gauntlet_browser::{Control, LaunchError, Logs, TestOptions, TestOutcome, TestResult};
+use gauntlet_browser::{Control, LaunchError, TestOptions, TestOutcome, TestResult};
 use gauntlet_core::flow::{FailureClass, Flow};
 use gauntlet_proto::v1;
 use gauntlet_runtime::error_chain;
@@ -74,6 +76,12 @@ pub(crate) async fn run(
             deferred_ordinals: plan.deferred.into_inner().unwrap_or_else(PoisonError::into_inner),
         },
     }
+}
+
+/// What a browser said, and where it left its pictures.
+struct Ran {
+    outcome: TestOutcome,
+    folder: Option<Arc<Folder>>,
 }
 
 struct TestsOfShard<'s> {
@@ -145,10 +153,12 @@ impl TestsOfShard<'_> {
         };
         loop {
             let started = header(attempt, false);
-            let outcome = self.run_attempt(&mut slot, &started, &flow, &options).await?;
-            let again = matches!(outcome.result, TestResult::Failed(_) | TestResult::TimedOut(_));
+            let wanted = self.plan.wanted;
+            let ran = self.run_attempt(&mut slot, &started, &flow, (&options, wanted)).await?;
+            let result = &ran.outcome.result;
+            let again = matches!(result, TestResult::Failed(_) | TestResult::TimedOut(_));
             let is_final = !again || attempt > self.plan.retries;
-            self.report_run(&Header { is_final, ..started }, outcome).await?;
+            self.report_run(&Header { is_final, ..started }, &flow, ran).await?;
             if is_final || self.plan.defer(test.ordinal, attempt) {
                 return Ok(());
             }
@@ -188,13 +198,15 @@ impl TestsOfShard<'_> {
             Err(error) => return Err(not_fetched(&error)),
         };
         let options = TestOptions { keep_state: true, ..self.plan.options.clone() };
+        // It is no attempt of a test: nothing of it is kept.
+        let how = (&options, Wanted::default());
         for _ in 0..self.plan.retries {
-            let outcome = self.run_attempt(slot, header, &flow, &options).await?;
+            let Ran { outcome, .. } = self.run_attempt(slot, header, &flow, how).await?;
             if let Some(state) = outcome.state {
                 return Ok(Ok(Arc::new(state)));
             }
         }
-        let outcome = self.run_attempt(slot, header, &flow, &options).await?;
+        let Ran { outcome, .. } = self.run_attempt(slot, header, &flow, how).await?;
         let why = outcome.result.failure().map_or_else(String::new, |failure| {
             let (step, message) = (failure.step_index + 1, &failure.message);
             format!("{name} failed at step {step} ({}): {message}", failure.step_type)
@@ -222,18 +234,18 @@ impl TestsOfShard<'_> {
         slot: &mut Slot,
         &Header { ordinal, attempt, .. }: &Header,
         flow: &Flow,
-        options: &TestOptions,
-    ) -> Result<TestOutcome, WorkEnd> {
+        how: (&TestOptions, Wanted),
+    ) -> Result<Ran, WorkEnd> {
         let mut last_try = false;
         loop {
             let control = Arc::new(Control::new(self.lease.stop.kill_token().clone()));
             let _running = self.lease.run(ordinal, attempt, &control);
-            let outcome = self.run_once(slot, flow, options, &control).await?;
-            let errored = matches!(outcome.result, TestResult::Errored(_));
+            let ran = self.run_once(slot, flow, how, &control).await?;
+            let errored = matches!(ran.outcome.result, TestResult::Errored(_));
             if !errored || last_try {
-                return Ok(outcome);
+                return Ok(ran);
             }
-            tracing::warn!(test.ordinal = ordinal, failure = ?outcome.result.failure().map(|f| f.class),
+            tracing::warn!(test.ordinal = ordinal, failure = ?ran.outcome.result.failure().map(|f| f.class),
                 "browser or driver failed, trying once more in a fresh browser");
             last_try = true;
         }
@@ -243,10 +255,15 @@ impl TestsOfShard<'_> {
         &self,
         slot: &mut Slot,
         flow: &Flow,
-        options: &TestOptions,
+        (options, wanted): (&TestOptions, Wanted),
         control: &Control,
-    ) -> Result<TestOutcome, WorkEnd> {
+    ) -> Result<Ran, WorkEnd> {
         let stop = &self.lease.stop;
+        let prepared = wanted.prepare(self.executor, options);
+        let (options, folder) = prepared.map_err(|error| WorkEnd::Failed {
+            class: FailureClass::Unknown,
+            message: format!("no folder for artifacts: {error}"),
+        })?;
         let browser = tokio::select! {
             biased;
             () = stop.killed() => return Err(WorkEnd::Stopped),
@@ -254,7 +271,7 @@ impl TestsOfShard<'_> {
         };
         let mut browser = browser.map_err(|error| launch_failed(&error))?;
         self.mid_test_fault().await;
-        let outcome = self.drive(browser.as_mut(), flow, options, control).await;
+        let outcome = self.drive(browser.as_mut(), flow, &options, control).await;
         let misbehaved = !matches!(outcome.result, TestResult::Passed | TestResult::Failed(_));
         if misbehaved || stop.is_killed() || !browser.is_healthy() {
             browser.kill().await;
@@ -268,7 +285,7 @@ impl TestsOfShard<'_> {
         if stop.is_killed() || outcome.result == TestResult::Cancelled {
             return Err(WorkEnd::Stopped);
         }
-        Ok(outcome)
+        Ok(Ran { outcome, folder })
     }
 
     /// Runs the test within its limit even when the browser does not keep to it.
@@ -286,9 +303,9 @@ impl TestsOfShard<'_> {
         };
         tokio::select! {
             outcome = browser.run_test(flow, options, control) => outcome,
-            () = cancelled => overrun(options.timeout, TestResult::Cancelled),
+            () = cancelled => TestOutcome::bare(TestResult::Cancelled, options.timeout),
             () = tokio::time::sleep(options.timeout + OVERRUN_MAX) => {
-                overrun(options.timeout, TestResult::Errored(gauntlet_browser::StepFailure {
+                let lost = TestResult::Errored(gauntlet_browser::StepFailure {
                     step_index: 0,
                     step_type: "",
                     label: None,
@@ -297,7 +314,8 @@ impl TestsOfShard<'_> {
                     found: None,
                     class: FailureClass::DriverLost,
                     message: "the driver did not end the test at its time limit".to_owned(),
-                }))
+                });
+                TestOutcome::bare(lost, options.timeout)
             }
         }
     }
@@ -318,23 +336,31 @@ impl TestsOfShard<'_> {
         self.executor.fault.reached(FaultPoint::MidTest).await;
     }
 
-    async fn report_run(&self, header: &Header, mut outcome: TestOutcome) -> Result<(), WorkEnd> {
-        let mut artifacts = Vec::new();
-        if let Some(png) = outcome.screenshot.take() {
-            let ingest = &self.executor.peers.ingest;
-            let shard = self.lease.shard();
-            let stored = tokio::select! {
-                biased;
-                () = self.lease.stop.voided() => return Err(WorkEnd::Stopped),
-                stored = artifact::store_screenshot(ingest, &shard, png) => stored,
-            };
-            artifacts.extend(stored);
-        }
-        self.report(attempt::ran(header, &outcome, artifacts)).await
+    async fn report_run(&self, header: &Header, flow: &Flow, ran: Ran) -> Result<(), WorkEnd> {
+        let Ran { outcome, folder } = ran;
+        let ended = Ended {
+            executor: self.executor,
+            shard: self.lease.shard(),
+            header,
+            flow,
+            outcome: &outcome,
+            folder,
+            wanted: self.plan.wanted,
+        };
+        let artifacts = tokio::select! {
+            biased;
+            () = self.lease.stop.voided() => return Err(WorkEnd::Stopped),
+            artifacts = ended.artifacts() => artifacts,
+        };
+        self.push(attempt::ran(header, &outcome), artifacts).await
     }
 
     async fn report(&self, attempt: v1::Attempt) -> Result<(), WorkEnd> {
-        if self.spool.push(attempt).await { Ok(()) } else { Err(WorkEnd::Stopped) }
+        self.push(attempt, Vec::new()).await
+    }
+
+    async fn push(&self, attempt: v1::Attempt, artifacts: Vec<Artifact>) -> Result<(), WorkEnd> {
+        if self.spool.push(attempt, artifacts).await { Ok(()) } else { Err(WorkEnd::Stopped) }
     }
 }
 
@@ -345,18 +371,6 @@ fn not_fetched(error: &RevisionError) -> WorkEnd {
         RevisionError::Unreadable(message) | RevisionError::Fetch(message) => {
             WorkEnd::Failed { class: FailureClass::Unknown, message: message.clone() }
         }
-    }
-}
-
-fn overrun(duration: Duration, result: TestResult) -> TestOutcome {
-    TestOutcome {
-        result,
-        steps: Vec::new(),
-        screenshot: None,
-        duration,
-        dialog_count: 0,
-        logs: Logs::default(),
-        state: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![expect(unreachable_pub, clippy::unwrap_used, reason = "a test binary has no public surface")]
 
+mod artifacts;
 mod browsers;
 mod catalog;
 mod faults;
@@ -30,6 +31,7 @@ struct Stage {
     sessions: gauntlet_executor::Sessions,
     grpc: ExecutorServiceClient<Peer>,
     bus: Bus,
+    spool: tempfile::TempDir,
 }
 
 impl Stage {
@@ -58,6 +60,7 @@ impl Stage {
         prepare: impl FnOnce(&Mesh),
     ) -> Self {
         let (mesh, scripts, lifecycle) = (Mesh::start(), Scripts::new(), Lifecycle::new());
+        let spool = tempfile::tempdir().unwrap();
         prepare(&mesh);
         let config = Config {
             name: "under-test".to_owned(),
@@ -69,6 +72,9 @@ impl Stage {
             browsers: gauntlet_executor::BrowserPaths::default(),
             files_dir: Some(env!("CARGO_MANIFEST_DIR").into()),
             recording_cache_bytes_max: 1024 * 1024,
+            ffmpeg: None,
+            spool_dir: spool.path().to_owned(),
+            spool_mib_max: 1,
             redis: RedisConfig::off(),
             fault,
         };
@@ -87,14 +93,33 @@ impl Stage {
             sessions,
             grpc: ExecutorServiceClient::new(peer),
             bus,
+            spool,
         }
     }
 
+    /// Returns the files that wait on disk.
+    fn spooled(&self) -> Vec<String> {
+        let mut open = vec![self.spool.path().to_owned()];
+        let mut files = Vec::new();
+        while let Some(folder) = open.pop() {
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                match entry.path().is_dir() {
+                    true => open.push(entry.path()),
+                    false if name != "owner" => files.push(name),
+                    false => {}
+                }
+            }
+        }
+        files
+    }
+
     /// Drains and waits for the end; nothing may be left.
-    async fn stop(self) -> Exit {
+    async fn stop(mut self) -> Exit {
         self.lifecycle.drain();
-        let exit = tokio::time::timeout(mesh::WITHIN, self.running).await.unwrap().unwrap();
+        let exit = tokio::time::timeout(mesh::WITHIN, &mut self.running).await.unwrap().unwrap();
         assert_eq!(self.scripts.seen.lock().unwrap().alive, 0, "a browser was left");
+        assert_eq!(self.spooled(), Vec::<String>::new(), "a file was left");
         self.mesh.lifecycle.kill();
         exit
     }

@@ -68,6 +68,9 @@ pub struct State {
     pub attempts: Vec<v1::Attempt>,
     pub stored: HashSet<(i32, i32)>,
     pub uploads: Vec<String>,
+    pub artifacts: Vec<(v1::ArtifactHeader, Vec<u8>)>,
+    pub uploads_are_away: bool,
+    pub uploads_refused: u32,
     pub uploads_at_attempt: Vec<usize>,
     pub completions: Vec<v1::ShardCompletion>,
     pub acknowledged_at_completion: Vec<usize>,
@@ -342,18 +345,31 @@ impl IngestService for Mesh {
         request: Request<Streaming<v1::UploadArtifactRequest>>,
     ) -> Result<Response<v1::UploadArtifactResponse>, Status> {
         let mut parts = request.into_inner();
-        let mut hash = String::new();
+        let (mut announced, mut content) = (v1::ArtifactHeader::default(), Vec::new());
         while let Some(part) = parts.message().await? {
-            if let Some(v1::upload_artifact_request::Part::Header(header)) = part.part {
-                hash = header.artifact.unwrap().hash;
+            match part.part.unwrap() {
+                v1::upload_artifact_request::Part::Header(header) => announced = header,
+                v1::upload_artifact_request::Part::Chunk(chunk) => content.extend(chunk),
             }
         }
         self.set(|s| {
             if s.refuses_uploads {
                 return Err(scripted(Reason::LimitExceeded));
             }
+            if s.uploads_are_away {
+                s.uploads_refused += 1;
+                return Err(scripted(Reason::StoreUnavailable));
+            }
+            let artifact = announced.artifact.clone().unwrap();
+            let hash: String =
+                Sha256::digest(&content).iter().map(|b| format!("{b:02x}")).collect();
+            assert_eq!(
+                (artifact.hash.as_str(), artifact.size_bytes as usize),
+                (hash.as_str(), content.len())
+            );
+            s.artifacts.push((announced, content));
             s.uploads.push(hash);
-            Ok(Response::new(v1::UploadArtifactResponse { already_stored: false }))
+            Ok(Response::new(v1::UploadArtifactResponse::default()))
         })
     }
 }

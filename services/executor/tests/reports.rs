@@ -192,36 +192,6 @@ async fn b9_a_crash_is_tried_once_more_and_is_no_test_retry() {
 }
 
 #[tokio::test]
-async fn g6_a_screenshot_is_stored_before_the_attempt_that_names_it() {
-    let stage = Stage::start(|mesh| {
-        let grant = mesh.grant(0, &["fail.a"]);
-        mesh.set(|s| s.claimable.push_back(grant));
-    })
-    .await;
-    stage.mesh.until("it is completed", |s| !s.completions.is_empty()).await;
-    stage.mesh.set(|s| {
-        assert_eq!(s.uploads_at_attempt, [1]);
-        assert_eq!(s.attempts[0].artifacts[0].hash, s.uploads[0]);
-    });
-    assert_eq!(stage.stop().await, Exit::Clean);
-}
-
-#[tokio::test]
-async fn g6_a_screenshot_that_cannot_be_stored_is_left_out() {
-    let stage = Stage::start(|mesh| {
-        let grant = mesh.grant(0, &["fail.a"]);
-        mesh.set(|s| {
-            s.refuses_uploads = true;
-            s.claimable.push_back(grant);
-        });
-    })
-    .await;
-    stage.mesh.until("it is completed", |s| !s.completions.is_empty()).await;
-    stage.mesh.set(|s| assert!(s.attempts[0].artifacts.is_empty()));
-    assert_eq!(stage.stop().await, Exit::Clean);
-}
-
-#[tokio::test]
 async fn g2_a_recording_that_cannot_be_read_errors_its_test_and_no_other() {
     let stage = Stage::start(|mesh| {
         let mut grant = mesh.grant(0, &["pass.a", "pass.b", "pass.c"]);

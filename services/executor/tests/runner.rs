@@ -4,7 +4,10 @@
 //! go), each with any suffix.
 
 use futures_util::future::BoxFuture;
-use gauntlet_browser::{Control, LaunchError, StepFailure, TestOptions, TestOutcome, TestResult};
+use gauntlet_browser::{
+    ConsoleEntry, Control, Film, LaunchError, Logs, Request, StepFailure, StepRecord, TestOptions,
+    TestOutcome, TestResult,
+};
 use gauntlet_core::flow::{FailureClass, Flow, StepKind};
 use gauntlet_executor::{BrowserSpec, LiveBrowser, TestRunner};
 use gauntlet_proto::v1;
@@ -141,18 +144,18 @@ impl LiveBrowser for Scripted {
             if matches!(result, TestResult::Errored(_) | TestResult::Cancelled) {
                 self.die();
             }
-            let screenshot = matches!(result, TestResult::Failed(_)).then(|| b"png".to_vec());
-            let duration = Duration::from_millis(1);
+            let failed = matches!(result, TestResult::Failed(_));
+            let seen = failed && options.screenshot_on_failure;
             let passed = options.keep_state && result.is_passed();
-            let state = passed.then(gauntlet_browser::StorageState::default);
+            let outcome = TestOutcome::bare(result, Duration::from_millis(1));
             TestOutcome {
-                result,
-                steps: Vec::new(),
-                screenshot,
-                duration,
-                dialog_count: 0,
-                logs: gauntlet_browser::Logs::default(),
-                state,
+                screenshot: seen.then(|| picture(flow)),
+                page_source: seen.then(|| format!("<p>{}</p>", leak(flow))),
+                steps: vec![step(flow, options)],
+                logs: logs(flow, options),
+                film: options.capture.as_ref().filter(|c| c.film).map(|_| Film::default()),
+                state: passed.then(gauntlet_browser::StorageState::default),
+                ..outcome
             }
         })
     }
@@ -165,6 +168,64 @@ impl LiveBrowser for Scripted {
         self.die();
         Box::pin(std::future::ready(()))
     }
+}
+
+/// The picture of a `fail.big` is 2 MiB.
+fn picture(flow: &Flow) -> Vec<u8> {
+    let mut picture = format!("png of {}", flow.title).into_bytes();
+    if flow.title.contains(".big") {
+        picture.resize(2 * 1024 * 1024, 0);
+    }
+    picture
+}
+
+/// What the page shows of what it was given: its URL.
+fn leak(flow: &Flow) -> String {
+    match flow.steps.first().map(|step| &step.kind) {
+        Some(StepKind::Navigate { url }) => url.clone(),
+        _ => String::new(),
+    }
+}
+
+fn step(flow: &Flow, options: &TestOptions) -> StepRecord {
+    let pictured = options.capture.as_ref().filter(|capture| capture.every_step);
+    let screenshot = pictured.map(|capture| {
+        let file = capture.folder.join("step-0000.png");
+        std::fs::write(&file, format!("step of {}", flow.title)).unwrap();
+        file
+    });
+    StepRecord {
+        index: 0,
+        step_type: "navigate",
+        label: Some("first".to_owned()),
+        started_offset: Duration::ZERO,
+        duration: Duration::from_millis(1),
+        selector_index: Some(1),
+        selector_used: Some("#second".to_owned()),
+        passed: false,
+        failure: Some(failure(FailureClass::ElementNotFound)),
+        skipped: true,
+        soft: false,
+        note: Some(leak(flow)),
+        screenshot,
+    }
+}
+
+fn logs(flow: &Flow, options: &TestOptions) -> Logs {
+    let mut logs = Logs::default();
+    if options.logs {
+        let offset = Duration::from_millis(1);
+        logs.console.push(ConsoleEntry { level: "warn".to_owned(), text: leak(flow), offset });
+        logs.requests.push(Request {
+            method: "GET".to_owned(),
+            url: leak(flow),
+            status: 200,
+            error: None,
+            duration: offset,
+            offset,
+        });
+    }
+    logs
 }
 
 fn failure(class: FailureClass) -> StepFailure {

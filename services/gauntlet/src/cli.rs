@@ -1,5 +1,6 @@
 //! The command line: what can be asked for. Owns names, defaults and help; carries nothing out.
 
+pub(crate) mod artifacts;
 mod emulation;
 pub(crate) mod environment;
 pub(crate) mod retry;
@@ -60,6 +61,9 @@ pub(crate) enum Command {
     /// Store and list environments: base URL, variables and secrets.
     #[command(subcommand)]
     Environment(environment::EnvironmentCommand),
+    /// List and save what a run has kept: screenshots, videos, logs, timelines.
+    #[command(subcommand)]
+    Artifacts(artifacts::ArtifactsCommand),
     /// Tell whether the mesh keeps its invariants.
     Audit(AuditArgs),
     /// Serve the demo site alone.
@@ -313,7 +317,7 @@ pub(crate) enum ServeCommand {
     /// Control plane: runs, shards, leases, the catalog of tests.
     Scheduler(gauntlet_scheduler::Args),
     /// Data plane: attempts, artifacts, verdicts.
-    Results(gauntlet_results::Args),
+    Results(Box<gauntlet_results::Args>),
     /// Egress: one signed webhook per finished run.
     Notifier(gauntlet_notifier::Args),
     /// The public face of the mesh: gRPC and gRPC-Web for clients.

@@ -6,8 +6,8 @@ use crate::failure::Failure;
 use crate::report::document::{Document, ListedRun};
 use crate::report::summary;
 use crate::{
-    audit, demo, endpoint, environment, export, follow, import, names, output, report, retry, run,
-    up,
+    artifacts, audit, demo, endpoint, environment, export, follow, import, names, output, report,
+    retry, run, up,
 };
 use gauntlet_proto::v1;
 use gauntlet_runtime::Exit;
@@ -26,6 +26,7 @@ pub(crate) async fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::List(args) => list(args).await,
         Command::Abort(args) => abort(args).await,
         Command::Environment(command) => environment::environment(command).await,
+        Command::Artifacts(command) => artifacts::artifacts(command).await,
         Command::Audit(args) => audit::audit(args).await,
         Command::Demo(args) => demo::serve_alone(args.listen).await,
         Command::Serve(command) => Box::pin(up::serve::serve(*command)).await,

@@ -10,6 +10,7 @@
 //! Add its arguments to `cli`, a module that returns an exit or a `Failure`, a line in `commands::dispatch`, and its
 //! description with exit codes to `docs/cli.md`.
 
+mod artifacts;
 mod audit;
 mod cli;
 mod client;

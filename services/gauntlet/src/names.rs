@@ -86,3 +86,16 @@ pub(crate) fn counted(count: impl Into<i64>, noun: &str) -> String {
     let count = count.into();
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
+/// Returns a kind of artifact as flags spell it.
+pub(crate) fn artifact(kind: v1::ArtifactKind) -> &'static str {
+    match kind {
+        v1::ArtifactKind::Screenshot => "screenshot",
+        v1::ArtifactKind::PageSource => "page-source",
+        v1::ArtifactKind::ConsoleLog => "console",
+        v1::ArtifactKind::NetworkLog => "network",
+        v1::ArtifactKind::StepScreenshot => "step-screenshot",
+        v1::ArtifactKind::Video => "video",
+        v1::ArtifactKind::Timeline => "timeline",
+        v1::ArtifactKind::Unspecified => "unknown",
+    }
+}

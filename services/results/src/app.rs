@@ -1,11 +1,12 @@
 //! Results as a process or as a part of one: build, then run.
 
-use crate::artifacts::Artifacts;
-use crate::config::Config;
+use crate::artifacts::{Artifacts, Bucket, Folder};
+use crate::config::{Config, Place};
 use crate::finalize::Finalizer;
 use crate::follow::Sealer;
 use crate::grpc::{Handlers, SERVICES};
 use crate::store::{Store, StoreError};
+use crate::sweep::Sweeper;
 use crate::{migrations, partitions};
 use gauntlet_core::ReplicaId;
 use gauntlet_feed::Follower;
@@ -30,8 +31,8 @@ pub enum BuildError {
     /// The partitions of the coming days cannot be made.
     #[error("results cannot prepare its partitions")]
     Partitions(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The folder for artifacts cannot be used.
-    #[error("results cannot use its artifacts folder")]
+    /// The folder or bucket for artifacts cannot be used.
+    #[error("results cannot use its store of artifacts")]
     Artifacts(#[source] io::Error),
     /// The scheduler's endpoint is malformed.
     #[error("results cannot use the scheduler's endpoint")]
@@ -46,6 +47,7 @@ pub struct App {
     bound: Bound,
     store: Store,
     scheduler: Peer,
+    sweeper: Sweeper,
     lifecycle: Lifecycle,
 }
 
@@ -64,14 +66,25 @@ impl App {
         let store = Store::new(pool);
         let ensured: Result<(), StoreError> = store.ensure_partitions().await;
         ensured.map_err(|error| BuildError::Partitions(error.into()))?;
-        let artifacts = Artifacts::open(&config.artifacts_dir, &Clock::system()).await;
+        let clock = Clock::system();
+        let artifacts = match &config.artifacts.place {
+            Place::Folder(folder) => Folder::open(folder, &clock).await.map(Artifacts::Folder),
+            Place::Bucket(settings) => Bucket::open(settings).map(Artifacts::Bucket),
+        };
         let artifacts = artifacts.map_err(BuildError::Artifacts)?;
+        let keep = config.artifacts.keep;
+        let sweeper =
+            Sweeper { store: store.clone(), artifacts: artifacts.clone(), clock, keep, part: 0 };
         let scheduler = Peer::connect_lazy(&config.scheduler).map_err(BuildError::Endpoint)?;
-        let handlers =
-            Handlers::new(store.clone(), artifacts, scheduler.clone(), lifecycle.clone());
+        let handlers = Handlers::new(
+            store.clone(),
+            (artifacts, config.artifacts.run_bytes_max),
+            scheduler.clone(),
+            lifecycle.clone(),
+        );
         let server = SERVICES.into_iter().fold(Server::new(handlers.routes()), Server::service);
         let bound = server.relieve(standby).await.map_err(BuildError::Bind)?;
-        Ok(Self { bound, store, scheduler, lifecycle: lifecycle.clone() })
+        Ok(Self { bound, store, scheduler, sweeper, lifecycle: lifecycle.clone() })
     }
 
     /// Returns where it listens.
@@ -85,7 +98,7 @@ impl App {
     /// # Errors
     /// When the transport fails.
     pub async fn run(self) -> Result<(), ServeError> {
-        let Self { bound, store, scheduler, lifecycle } = self;
+        let Self { bound, store, scheduler, sweeper, lifecycle } = self;
         let replica = ReplicaId(ids::v4());
         let finalizer =
             Finalizer::run(store.clone(), scheduler.clone(), replica, lifecycle.clone());
@@ -94,6 +107,7 @@ impl App {
         let follower = Follower::new(sealer, scheduler, &lifecycle);
         lifecycle.spawn("follow", follower.run());
         lifecycle.spawn("audit", gauntlet_audit::run(store.clone(), lifecycle.clone()));
+        lifecycle.spawn("sweep", sweeper.run(lifecycle.clone()));
         lifecycle.spawn("partitions", partitions::run(store, lifecycle.clone()));
         bound.serve(lifecycle).await
     }

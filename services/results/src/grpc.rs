@@ -28,6 +28,7 @@ pub(crate) struct Handlers {
     store: Store,
     ingest: Ingest,
     artifacts: Artifacts,
+    run_artifact_bytes_max: u64,
     fail_fast: FailFast,
     lifecycle: Lifecycle,
 }
@@ -35,13 +36,13 @@ pub(crate) struct Handlers {
 impl Handlers {
     pub(crate) fn new(
         store: Store,
-        artifacts: Artifacts,
+        (artifacts, run_artifact_bytes_max): (Artifacts, u64),
         scheduler: Peer,
         lifecycle: Lifecycle,
     ) -> Self {
         let ingest = Ingest::start(store.clone(), &lifecycle);
         let fail_fast = FailFast::new(store.clone(), scheduler, &lifecycle);
-        Self { store, ingest, artifacts, fail_fast, lifecycle }
+        Self { store, ingest, artifacts, run_artifact_bytes_max, fail_fast, lifecycle }
     }
 
     /// Mounts every service.

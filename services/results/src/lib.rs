@@ -21,11 +21,12 @@ pub mod interleave;
 mod partitions;
 mod progress;
 mod store;
+mod sweep;
 #[cfg(test)]
 mod tests;
 
 pub use app::{App, BuildError};
-pub use config::{Args, Config, ConfigError};
+pub use config::{Args, ArtifactsConfig, Config, ConfigError};
 
 use gauntlet_pg::{Runner, SchemaError};
 
@@ -35,7 +36,8 @@ fn migrations() -> Result<Runner, SchemaError> {
         "0002_artifact_budgets",
         "0003_generations",
         "0004_audit",
-        "0005_partitions"
+        "0005_partitions",
+        "0006_artifact_worth"
     )
 }
 

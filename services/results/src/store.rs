@@ -10,6 +10,7 @@ mod reads;
 mod seals;
 pub(crate) mod sql;
 
+pub(crate) use artifacts::{Charge, Charged, SettleError};
 pub(crate) use ingest::{Done, Entered, Entry, Fence, KnownTest, NewAttempt};
 pub(crate) use reads::{Page, PageRequest};
 pub(crate) use seals::Judge;

@@ -15,6 +15,7 @@ use prost::Message as _;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+mod artifacts;
 mod audit;
 mod batches;
 mod fail_fast;
@@ -324,27 +325,6 @@ async fn a_report_of_a_run_whose_partition_is_missing_makes_it() {
     world.run_id = RunId("01748a5e-8c00-7000-8000-000000000001".parse().unwrap());
     let reported = world.report(world.fence(0, 1), &[attempt(0, 1, PASSED, true)]).await;
     assert!(matches!(reported, Entered::Done(_)));
-}
-
-#[tokio::test]
-async fn a_run_over_its_budget_of_artifacts_is_refused_and_a_repeat_is_not_charged_again() {
-    let world = World::start().await;
-    let other = RunId(ids::v7());
-    let budget = 100;
-    let steps = [
-        (world.run_id, 1, 60, true),
-        (world.run_id, 1, 60, true),
-        (world.run_id, 2, 41, false),
-        (world.run_id, 2, 40, true),
-        (world.run_id, 3, 1, false),
-        (other, 3, 100, true),
-        (RunId(ids::v7()), 4, 101, false),
-    ];
-    for (index, (run_id, content, size, fits)) in steps.into_iter().enumerate() {
-        let hash = [content; 32];
-        let charged = world.store.charge_artifact(run_id, &hash, size, budget).await.unwrap();
-        assert_eq!(charged, fits, "step {index}");
-    }
 }
 
 #[tokio::test]

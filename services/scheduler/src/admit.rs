@@ -172,7 +172,7 @@ fn plan(
         org: ORG.to_owned(),
         project: request.project,
         environment: request.environment,
-        browser: browser_name(options.browser()),
+        browser: needed(&options),
         workers: options.workers.unsigned_abs().max(1),
         on_infra_failure: match options.on_infra_failure() {
             v1::OnInfraFailure::StopRun => "STOP_RUN",
@@ -343,13 +343,36 @@ pub(crate) fn engine_of(browser: v1::Browser) -> Engine {
     }
 }
 
-/// Returns the browser of a name, for the list of executors.
-pub(crate) fn browser_of(name: &str) -> v1::Browser {
+/// What is added to a browser's name where it is filmed.
+const FILMED: &str = "+video";
+
+/// Returns whether any attempt of a run is filmed.
+pub(crate) fn is_filmed(options: &v1::RunOptions) -> bool {
+    matches!(options.video(), v1::VideoMode::On | v1::VideoMode::OnFailure)
+}
+
+/// Returns the name under which the shards of a run queue.
+fn needed(options: &v1::RunOptions) -> String {
+    let browser = browser_name(options.browser());
+    if is_filmed(options) { format!("{browser}{FILMED}") } else { browser.to_owned() }
+}
+
+/// Returns the names under which an executor offers its browsers; those that it can film under two.
+pub(crate) fn offered(browsers: impl Iterator<Item = v1::Browser>, films: bool) -> Vec<String> {
+    let names = browsers.map(browser_name).flat_map(|name| {
+        let filmed = films.then(|| format!("{name}{FILMED}"));
+        std::iter::once(name.to_owned()).chain(filmed)
+    });
+    names.collect()
+}
+
+/// Returns the browser of a name, for the list of executors; a filmed one is not told twice.
+pub(crate) fn browser_of(name: &str) -> Option<v1::Browser> {
     let known = [
         v1::Browser::Chromium,
         v1::Browser::ChromiumFull,
         v1::Browser::Firefox,
         v1::Browser::Webkit,
     ];
-    known.into_iter().find(|b| browser_name(*b) == name).unwrap_or(v1::Browser::Unspecified)
+    known.into_iter().find(|b| browser_name(*b) == name)
 }

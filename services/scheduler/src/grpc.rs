@@ -7,6 +7,7 @@ mod environments;
 mod error;
 mod feed;
 mod finalizations;
+mod kept;
 mod leases;
 mod requests;
 mod runs;

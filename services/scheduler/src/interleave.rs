@@ -69,7 +69,7 @@ impl Transactions {
             traceparent: String::new(),
             on_infra_failure: "CONTINUE",
             run_timeout_s: None,
-            browser: BROWSER,
+            browser: BROWSER.to_owned(),
             workers: 1,
             tests: (0..shard_count).map(test).collect(),
             shards: (0..shard_count).map(|n| n..n + 1).collect(),

@@ -5,6 +5,7 @@
 mod support;
 
 mod abort;
+mod artifacts;
 mod audit;
 mod documents;
 mod imports;

@@ -382,3 +382,28 @@ async fn a3_a_step_that_the_browser_cannot_perform_is_refused_at_the_trigger_wit
         }
     }
 }
+
+#[tokio::test]
+async fn a3_a_run_that_is_filmed_goes_only_to_executors_that_can() {
+    let mut mesh = Mesh::start().await;
+    let filmed = |browser: v1::Browser| v1::RunOptions {
+        browser: browser.into(),
+        video: v1::VideoMode::OnFailure.into(),
+        ..Default::default()
+    };
+    let options = Some(filmed(v1::Browser::Webkit));
+    let request = v1::TriggerRunRequest { options, ..Default::default() };
+    let refused = mesh.scheduler.trigger_run(request).await.unwrap_err();
+    assert_eq!(reason_of(&refused), Some(Reason::FieldInvalid));
+    assert!(refused.message().contains("options.video"), "{refused:?}");
+    let run = mesh.trigger(1, filmed(v1::Browser::Chromium)).await;
+    let mut blind = mesh.open_session(1).await;
+    assert_eq!(mesh.run(&run.run_id).await.waiting_reason, "no executor offers chromium+video");
+    assert!(blind.claim(0).await.is_empty());
+    let mut able = mesh.open_session_that(1, true).await;
+    assert_eq!(able.claim(5).await[0].run_id, run.run_id);
+    let executors = mesh.scheduler.list_executors(v1::ListExecutorsRequest::default()).await;
+    for executor in executors.unwrap().into_inner().executors {
+        assert_eq!(executor.browsers, [i32::from(v1::Browser::Chromium)]);
+    }
+}

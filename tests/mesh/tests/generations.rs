@@ -194,6 +194,7 @@ async fn j5_an_executor_of_the_version_before_still_works_and_a_newer_one_is_ref
         protocol_version: version,
         browsers: vec![v1::Browser::Chromium.into()],
         slots: 1,
+        films: false,
     };
     for spoken in [1, 2] {
         mesh.leases.open_session(open(spoken)).await.unwrap();

@@ -118,6 +118,11 @@ impl Mesh {
     }
 
     pub(crate) async fn open_session(&mut self, slots: i32) -> Executor {
+        self.open_session_that(slots, false).await
+    }
+
+    /// Opens a session of an executor that `films`, or does not.
+    pub(crate) async fn open_session_that(&mut self, slots: i32, films: bool) -> Executor {
         let session_id = fresh_id();
         let request = v1::OpenSessionRequest {
             session_id: session_id.clone(),
@@ -125,6 +130,7 @@ impl Mesh {
             protocol_version: 2,
             browsers: vec![v1::Browser::Chromium.into()],
             slots,
+            films,
         };
         self.leases.open_session(request).await.unwrap();
         Executor { session_id, slots, leases: self.leases.clone() }

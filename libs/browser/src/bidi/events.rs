@@ -66,14 +66,19 @@ pub(crate) enum Answer {
 
 impl Events {
     /// Forgets the test before.
-    pub(crate) fn start_test(&mut self, dialogs: DialogPolicy, user_context: Option<&str>) {
+    pub(crate) fn start_test(
+        &mut self,
+        dialogs: DialogPolicy,
+        logs: bool,
+        user_context: Option<&str>,
+    ) {
         self.ours = user_context.map(str::to_owned);
         self.open_dialog = None;
         self.origins.clear();
         self.elsewhere = false;
         self.dialogs = dialogs;
         self.dialog_count = 0;
-        self.logs = Logs::default();
+        self.logs = Logs::start(logs);
         self.forbidden = None;
         (self.hold, self.held) = (false, false);
         self.planned.clear();
@@ -221,7 +226,11 @@ impl Events {
                 let text = |field: &str| params["request"][field].as_str().map(str::to_owned);
                 self.held_requests.extend(text("url").zip(text("request")));
             }
-            self.logs.take(method, params);
+            let page = params["context"].as_str().or(params["source"]["context"].as_str());
+            // What a page that is gone said is about the test before.
+            if page.is_none_or(|page| self.contexts.contains_key(page)) {
+                self.logs.take(method, params);
+            }
             return None;
         };
         match event {

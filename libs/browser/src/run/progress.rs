@@ -1,5 +1,7 @@
 //! What is known of a test while it runs; it outlives the test's future, so that a time limit still can say where it was.
 
+use std::path::PathBuf;
+
 use gauntlet_core::flow::{Flow, Scope, Step, StepKind};
 use tokio::time::Instant;
 
@@ -15,6 +17,7 @@ pub(super) struct Progress {
     pub(super) began: Instant,
     pub(super) steps: Vec<StepRecord>,
     pub(super) screenshot: Option<Vec<u8>>,
+    pub(super) page_source: Option<String>,
     pub(super) state: Option<StorageState>,
     /// The variables when the test ended; while it runs the session has them.
     pub(super) scope: Scope,
@@ -22,6 +25,8 @@ pub(super) struct Progress {
     at: usize,
     since: Option<Instant>,
     first_failure: Option<StepFailure>,
+    /// Pictures of steps taken so far.
+    pub(super) pictures: usize,
 }
 
 impl Progress {
@@ -30,11 +35,13 @@ impl Progress {
             began: Instant::now(),
             steps: Vec::new(),
             screenshot: None,
+            page_source: None,
             state: None,
             scope: Scope::default(),
             at: 0,
             since: None,
             first_failure: None,
+            pictures: 0,
         }
     }
 
@@ -60,7 +67,9 @@ impl Progress {
             passed: false,
             failure: None,
             skipped: false,
+            soft: step.soft,
             note: None,
+            screenshot: None,
         }
     }
 
@@ -78,6 +87,14 @@ impl Progress {
             ..self.record(step)
         };
         self.steps.push(record);
+    }
+
+    /// Adds a picture of the page to the step that was recorded last.
+    pub(super) fn picture(&mut self, screenshot: Option<PathBuf>) {
+        if let Some(step) = self.steps.last_mut().filter(|_| screenshot.is_some()) {
+            step.screenshot = screenshot;
+            self.pictures += 1;
+        }
     }
 
     fn keep(&mut self, failed: StepRecord) {

@@ -5,9 +5,10 @@ use gauntlet_core::flow::{
 };
 use tokio::time::Instant;
 
-use super::{SCREENSHOT_LIMIT, progress::Progress};
+use super::progress::Progress;
 use crate::{
     Control,
+    capture::PICTURE_LIMIT,
     session::{Session, Stop},
     step::Done,
     value::truthy,
@@ -58,6 +59,10 @@ impl Session<'_> {
                     }
                     progress.start(index);
                     self.one(flow, &flow.steps[index], progress).await?;
+                    // A picture would show what was just put into the page.
+                    if !flow.steps[index].sensitive {
+                        progress.picture(self.picture_of_step(progress.pictures).await);
+                    }
                     if !flow.delay.is_zero() {
                         tokio::time::sleep(flow.delay).await;
                     }
@@ -98,7 +103,8 @@ impl Session<'_> {
                             && progress.screenshot.is_none()
                             && !self.holds()
                         {
-                            progress.screenshot = self.screenshot(SCREENSHOT_LIMIT).await;
+                            progress.screenshot = self.screenshot(PICTURE_LIMIT).await;
+                            progress.page_source = self.page_source().await;
                         }
                     }
                 }

@@ -105,6 +105,27 @@ pub fn resets(engine: Engine) -> Support {
     }
 }
 
+/// Returns how `engine` is filmed.
+#[must_use]
+pub fn film(engine: Engine) -> Support {
+    match engine {
+        Engine::Chromium => Support::Vendor,
+        Engine::Firefox => Support::Native,
+        Engine::Webkit => {
+            Support::Impossible("its driver takes pictures only between the commands of the test")
+        }
+    }
+}
+
+/// Returns how `engine` tells what pages write to the console and fetch.
+#[must_use]
+pub fn tells_logs(engine: Engine) -> Support {
+    match engine {
+        Engine::Chromium | Engine::Firefox => Support::Native,
+        Engine::Webkit => Support::Impossible("it tells nothing of console and network"),
+    }
+}
+
 /// Returns how `engine` shows a page on a screen.
 #[must_use]
 pub fn screen(viewport: Viewport, engine: Engine) -> Support {

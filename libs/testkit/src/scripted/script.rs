@@ -138,6 +138,7 @@ pub(crate) fn attempt(
             ))),
             duration: Some(edge::wire_duration(Duration::from_millis(37))),
             selector_used: selector,
+            ..v1::StepResult::default()
         }
     };
     let failed = (outcome != AttemptOutcome::Passed).then(|| v1::Failure {

@@ -65,6 +65,7 @@ impl Session {
             protocol_version: i32::try_from(executor.manner.protocol_version).unwrap_or(i32::MAX),
             browsers: vec![executor.manner.browser.into()],
             slots: i32::try_from(executor.config.slots).unwrap_or(i32::MAX),
+            films: true,
         };
         let reply = executor.peers.leases.clone().open_session(request).await?.into_inner();
         let read = |wire: &Option<pbjson_types::Duration>, default| {

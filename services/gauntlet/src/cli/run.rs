@@ -1,7 +1,9 @@
 //! Arguments of `run`, and the request they make.
 
 use super::emulation::EmulationArgs;
-use super::values::{Browser, Dialogs, Isolation, OnInfraFailure, Timing, duration, pair, speed};
+use super::values::{
+    Browser, Dialogs, Isolation, Keep, OnInfraFailure, Screenshots, Timing, duration, pair, speed,
+};
 use super::{FilesArgs, TargetArgs};
 use clap::{Args, ValueHint};
 use gauntlet_proto::{edge::wire_duration, v1};
@@ -114,6 +116,15 @@ pub(crate) struct OptionArgs {
     /// What keeps tests apart: a context of its own for each, or one that is cleared between them.
     #[arg(long, value_enum, default_value_t = Isolation::Context)]
     pub(crate) isolation: Isolation,
+    /// When pictures of the page are taken.
+    #[arg(long, value_enum, default_value_t = Screenshots::OnFailure)]
+    pub(crate) screenshots: Screenshots,
+    /// Which attempts keep a film of them. Not webkit; the executors need ffmpeg.
+    #[arg(long, value_enum, default_value_t = Keep::Off)]
+    pub(crate) video: Keep,
+    /// Which attempts keep what pages wrote to the console and fetched. Default: on-failure, where the browser tells them.
+    #[arg(long, value_enum)]
+    pub(crate) logs: Option<Keep>,
     /// How much of the pauses between recorded steps is waited again: all, a quarter, or none.
     #[arg(long, value_enum, default_value_t = Timing::Instant)]
     pub(crate) timing: Timing,
@@ -186,12 +197,14 @@ impl OptionArgs {
             test_timeout: self.timeout.map(wire_duration),
             on_infra_failure: v1::OnInfraFailure::from(self.on_infra_failure) as i32,
             dialog_policy: v1::DialogPolicy::from(self.dialogs) as i32,
-            screenshots: v1::ScreenshotMode::OnFailure as i32,
+            screenshots: v1::ScreenshotMode::from(self.screenshots) as i32,
             stop_after_failures: self.fail_fast.unwrap_or(0),
             run_timeout: self.run_timeout.map(wire_duration),
             emulation: self.emulation.wire(),
             strict_navigation: self.strict_navigation,
             isolation: v1::Isolation::from(self.isolation) as i32,
+            video: v1::VideoMode::from(self.video) as i32,
+            logs: self.logs.map_or(v1::LogMode::Unspecified, Into::into) as i32,
             timing: v1::TimingMode::from(self.timing) as i32,
             speed: self.speed,
             sign_in: None,

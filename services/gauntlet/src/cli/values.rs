@@ -119,6 +119,58 @@ pub(crate) fn speed(text: &str) -> Result<f64, String> {
     number.ok_or_else(|| "must be a number from 0.1 to 10".to_owned())
 }
 
+/// When screenshots are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Screenshots {
+    /// Never.
+    Off,
+    /// When a test fails.
+    OnFailure,
+    /// After every step, and when a test fails.
+    EveryStep,
+}
+
+impl From<Screenshots> for v1::ScreenshotMode {
+    fn from(choice: Screenshots) -> Self {
+        match choice {
+            Screenshots::Off => Self::Off,
+            Screenshots::OnFailure => Self::OnFailure,
+            Screenshots::EveryStep => Self::EveryStep,
+        }
+    }
+}
+
+/// Which attempts keep their film, or their console and network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Keep {
+    /// None.
+    Off,
+    /// Those that do not pass.
+    OnFailure,
+    /// All.
+    On,
+}
+
+impl From<Keep> for v1::VideoMode {
+    fn from(choice: Keep) -> Self {
+        match choice {
+            Keep::Off => Self::Off,
+            Keep::OnFailure => Self::OnFailure,
+            Keep::On => Self::On,
+        }
+    }
+}
+
+impl From<Keep> for v1::LogMode {
+    fn from(choice: Keep) -> Self {
+        match choice {
+            Keep::Off => Self::Off,
+            Keep::OnFailure => Self::OnFailure,
+            Keep::On => Self::On,
+        }
+    }
+}
+
 /// States of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum State {

@@ -100,7 +100,9 @@ fn trouble(
     };
     let attributes =
         [("message", failure.message.clone()), ("type", failure.failure_class.clone())];
-    let mut text = super::summary::details(failure).join("\n");
+    let mut lines = super::summary::details(failure);
+    lines.extend(test.failed_attempt().map(super::summary::steps).unwrap_or_default());
+    let mut text = lines.join("\n");
     if let Some(path) = &test.screenshot {
         text.push_str(&format!("\nscreenshot: {path}"));
     }

@@ -6,6 +6,8 @@ use gauntlet_proto::v1;
 
 /// Failures told in full; the rest is counted, `--json` has them all.
 const FAILURES_MAX: usize = 50;
+/// Steps besides the one that failed that are told of a test.
+const OTHER_STEPS_MAX: usize = 5;
 /// A longer text is cut: it may be a whole page.
 const TEXT_CHARS_MAX: usize = 500;
 
@@ -41,6 +43,29 @@ pub(crate) fn details(failure: &v1::Failure) -> Vec<String> {
     facts.map(|(name, value)| format!("{name}: {}", cut(&value))).collect()
 }
 
+/// Returns what else is worth knowing about the steps of an attempt that failed, one a line.
+pub(crate) fn steps(attempt: &v1::Attempt) -> Vec<String> {
+    let failed_at = attempt.failure.as_ref().map_or(-1, |failure| failure.step_index);
+    let describe = |step: &v1::StepResult| {
+        let v1::StepResult { index, r#type, label, problem, .. } = step;
+        let label = if label.is_empty() { String::new() } else { format!(" ({label})") };
+        cut(&format!("step {} {type}{label}: {problem}", index + 1))
+    };
+    let of = |outcome, word: &str| -> Vec<String> {
+        let others = attempt.steps.iter().filter(|step| step.outcome() == outcome);
+        let others = others.filter(|step| step.index != failed_at);
+        others.map(|step| format!("{word}: {}", describe(step))).collect()
+    };
+    let label = attempt.steps.iter().rev().find(|step| step.index == failed_at);
+    let label = label.map(|step| step.label.as_str()).filter(|label| !label.is_empty());
+    let mut lines = of(v1::StepOutcome::Failed, "failed too");
+    lines.extend(of(v1::StepOutcome::Skipped, "skipped"));
+    let more = lines.len().saturating_sub(OTHER_STEPS_MAX);
+    lines.truncate(OTHER_STEPS_MAX);
+    lines.extend((more > 0).then(|| format!("… and {more} more such steps")));
+    label.map(|label| format!("at: {}", cut(label))).into_iter().chain(lines).collect()
+}
+
 fn is_trouble(test: &ReportedTest) -> bool {
     match test.outcome {
         v1::TestOutcome::Failed | v1::TestOutcome::TimedOut | v1::TestOutcome::Errored => true,
@@ -59,8 +84,10 @@ fn failure(test: &ReportedTest) -> String {
         text.push_str(&format!("  ({} attempts)", test.attempts.len()));
     }
     text.push('\n');
-    let failure = test.failed_attempt().and_then(|attempt| attempt.failure.as_ref());
-    for line in failure.map(details).unwrap_or_default() {
+    let attempt = test.failed_attempt();
+    let failure = attempt.and_then(|attempt| attempt.failure.as_ref());
+    let lines = failure.map(details).unwrap_or_default();
+    for line in lines.into_iter().chain(attempt.map(steps).unwrap_or_default()) {
         text.push_str(&format!("    {line}\n"));
     }
     if let Some(path) = &test.screenshot {

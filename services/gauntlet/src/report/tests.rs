@@ -25,6 +25,25 @@ fn attempt(ordinal: i32, number: i32, failure: Option<v1::Failure>) -> v1::Attem
     }
 }
 
+/// Gives an attempt steps that did not do what they should without ending it.
+fn soft(attempt: v1::Attempt) -> v1::Attempt {
+    let step = |index, outcome: v1::StepOutcome, label: &str, problem: &str| v1::StepResult {
+        index,
+        r#type: "click".to_owned(),
+        label: label.to_owned(),
+        outcome: outcome as i32,
+        problem: problem.to_owned(),
+        ..v1::StepResult::default()
+    };
+    let steps = vec![
+        step(0, v1::StepOutcome::Passed, "open", ""),
+        step(1, v1::StepOutcome::Skipped, "", "no banner to close"),
+        step(4, v1::StepOutcome::Failed, "basket › 5 total", "the total is wrong"),
+        step(6, v1::StepOutcome::Failed, "basket › 7 tax", "the tax is wrong"),
+    ];
+    v1::Attempt { steps, ..attempt }
+}
+
 fn wrong_text() -> v1::Failure {
     v1::Failure {
         step_index: 4,
@@ -72,7 +91,7 @@ pub(crate) fn sample() -> Report {
             v1::TestOutcome::Flaky,
             vec![attempt(1, 1, Some(wrong_text())), attempt(1, 2, None)],
         ),
-        result(2, v1::TestOutcome::Failed, vec![attempt(2, 1, Some(wrong_text()))]),
+        result(2, v1::TestOutcome::Failed, vec![soft(attempt(2, 1, Some(wrong_text())))]),
         v1::TestResult {
             skip_reason: "POISON".to_owned(),
             ..result(4, v1::TestOutcome::Skipped, Vec::new())

@@ -1,4 +1,4 @@
--- Notes that a run has this content. Idempotent: no row means that it was charged for it before.
-INSERT INTO run_artifacts (run_id, hash) VALUES ($1, $2)
-ON CONFLICT (run_id, hash) DO NOTHING
-RETURNING hash
+-- Notes that a run has some content, or ($5) why it has it not. Content that was given up may come back for more worth. The
+-- run's budget is locked. Idempotent.
+INSERT INTO run_artifacts AS r (run_id, hash, worth, size_bytes, gone) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (run_id, hash) DO UPDATE SET worth = greatest(r.worth, EXCLUDED.worth), gone = EXCLUDED.gone

@@ -1,7 +1,6 @@
 //! From errors to reasons: exhaustive, no wildcard, no text of our own for bugs.
 
 use crate::store::StoreError;
-use gauntlet_core::RunId;
 use gauntlet_pg::{PgError, Retry};
 use gauntlet_rpc::{Details, Reason, ToStatus};
 use std::io;
@@ -17,16 +16,14 @@ pub(crate) enum CallError {
     Sealed { subject: String },
     #[error("{what}: {actual} is over the limit of {limit}")]
     Limit { what: &'static str, limit: u64, actual: u64 },
-    #[error(
-        "artifacts of run {run_id}: another {size_bytes} bytes would be over its budget of {limit} bytes"
-    )]
-    ArtifactBudget { run_id: RunId, size_bytes: u64, limit: u64 },
     #[error("the page token does not belong to this list")]
     PageToken,
     #[error("no such artifact: {0}")]
     NoSuchArtifact(String),
-    #[error("the artifacts folder failed")]
-    Folder(#[source] io::Error),
+    #[error("artifact {hash} is not there any more: {why}")]
+    Evicted { hash: String, why: &'static str },
+    #[error("the store of artifacts failed")]
+    Artifacts(#[source] io::Error),
 }
 
 impl ToStatus for CallError {
@@ -38,10 +35,11 @@ impl ToStatus for CallError {
                 (Retry::WholeTransaction, _) => Reason::Conflict,
                 (Retry::Never, _) => Reason::Internal,
             },
-            Self::Store(StoreError::Inconsistent { .. }) | Self::Folder(_) => Reason::Internal,
+            Self::Store(StoreError::Inconsistent { .. }) | Self::Artifacts(_) => Reason::Internal,
             Self::LeaseLost { .. } => Reason::LeaseLost,
             Self::Sealed { .. } => Reason::Sealed,
-            Self::Limit { .. } | Self::ArtifactBudget { .. } => Reason::LimitExceeded,
+            Self::Limit { .. } => Reason::LimitExceeded,
+            Self::Evicted { .. } => Reason::ArtifactEvicted,
             Self::PageToken => Reason::PageTokenInvalid,
             Self::NoSuchArtifact(_) => Reason::ArtifactNotFound,
         }
@@ -60,14 +58,13 @@ impl ToStatus for CallError {
                     .metadata("actual", actual)
                     .violation(*what, "over the limit");
             }
-            Self::ArtifactBudget { limit, .. } => {
-                d.metadata("limit", limit)
-                    .violation("artifacts of the run", "over their budget in bytes");
+            Self::Evicted { hash, why } => {
+                d.metadata("why", why).resource("artifact", hash);
             }
             Self::NoSuchArtifact(hash) => {
                 d.resource("artifact", hash);
             }
-            Self::Store(_) | Self::PageToken | Self::Folder(_) => {}
+            Self::Store(_) | Self::PageToken | Self::Artifacts(_) => {}
         }
     }
 }

@@ -57,9 +57,7 @@ impl IngestService for Handlers {
         &self,
         request: Request<Streaming<v1::UploadArtifactRequest>>,
     ) -> Result<Response<v1::UploadArtifactResponse>, Status> {
-        artifacts::upload(&self.store, &self.artifacts, request.into_inner())
-            .await
-            .map(Response::new)
+        artifacts::upload(self, request.into_inner()).await.map(Response::new)
     }
 }
 

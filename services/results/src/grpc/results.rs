@@ -66,13 +66,9 @@ impl ResultsService for Handlers {
         &self,
         request: Request<v1::ReadArtifactRequest>,
     ) -> Result<Response<Self::ReadArtifactStream>, Status> {
-        let text = request.into_inner().hash;
-        let missing = || status(&CallError::NoSuchArtifact(text.clone()));
-        let hash = wire::sha256(&text).ok_or_else(missing)?;
-        let found = self.store.find_artifact(&hash).await;
-        found.map_err(|e| status(&CallError::Store(e)))?.ok_or_else(missing)?;
+        let reading = artifacts::open(self, &request.into_inner()).await?;
         let (pieces, stream) = mpsc::channel(BUFFERED_MAX);
-        let send = artifacts::send(self.artifacts.clone(), edge::hex(&hash), pieces);
+        let send = artifacts::send(reading, pieces);
         self.lifecycle.spawn("read_artifact", send);
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
     }

@@ -12,10 +12,22 @@ macro_rules! statements {
 }
 
 statements! {
+    ARTIFACTS_ADOPT = "artifacts/adopt",
     ARTIFACTS_CHARGE = "artifacts/charge",
+    ARTIFACTS_CLEAR = "artifacts/clear",
+    ARTIFACTS_DELETE = "artifacts/delete",
+    ARTIFACTS_EXPIRE = "artifacts/expire",
     ARTIFACTS_FIND = "artifacts/find",
+    ARTIFACTS_FIND_IN_RUN = "artifacts/find_in_run",
+    ARTIFACTS_GIVE_UP = "artifacts/give_up",
     ARTIFACTS_INSERT = "artifacts/insert",
+    ARTIFACTS_LIST_KEPT = "artifacts/list_kept",
+    ARTIFACTS_LIST_LESSER = "artifacts/list_lesser",
+    ARTIFACTS_LOCK_BUDGET = "artifacts/lock_budget",
+    ARTIFACTS_LOCK_CONTENT = "artifacts/lock_content",
+    ARTIFACTS_LOCK_SUSPECTS = "artifacts/lock_suspects",
     ARTIFACTS_NAME_IN_RUN = "artifacts/name_in_run",
+    ARTIFACTS_SUSPECT = "artifacts/suspect",
     ATTEMPTS_DECIDING = "attempts/deciding",
     ATTEMPTS_OF_ORDINALS = "attempts/of_ordinals",
     ATTEMPTS_OF_TESTS = "attempts/of_tests",

@@ -2,8 +2,9 @@
 
 use super::finalizer::Scheduler;
 use super::{FAILED, PASSED, World};
-use crate::artifacts::Artifacts;
+use crate::artifacts::{Artifacts, Folder};
 use crate::grpc::Handlers;
+use gauntlet_core::limits::RUN_ARTIFACT_BYTES_MAX;
 use gauntlet_proto::v1::ingest_service_client::IngestServiceClient;
 use gauntlet_proto::v1::{self, AttemptOutcome};
 use gauntlet_rpc::{Peer, Reason, Server, limited};
@@ -24,7 +25,8 @@ impl Served {
         let scheduler = Scheduler::default();
         let peer = |addr: &str| Peer::connect_lazy(&format!("http://{addr}")).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let artifacts = Artifacts::open(folder.path(), &Clock::system()).await.unwrap();
+        let artifacts = Folder::open(folder.path(), &Clock::system()).await.unwrap();
+        let artifacts = (Artifacts::Folder(artifacts), RUN_ARTIFACT_BYTES_MAX);
         let to_scheduler = peer(&scheduler.serve("127.0.0.1:0"));
         let handlers =
             Handlers::new(world.store.clone(), artifacts, to_scheduler, lifecycle.clone());

@@ -3,7 +3,7 @@
 use super::Handlers;
 use super::error::CallError;
 use super::requests::name;
-use crate::admit::browser_name;
+use crate::admit;
 use crate::grants::Grant;
 use crate::store::apply::Applied;
 use crate::store::claim::Claimer;
@@ -235,7 +235,7 @@ fn new_session(request: &v1::OpenSessionRequest) -> Result<NewSession, Status> {
     Ok(NewSession {
         session: SessionId(session.unwrap_or_default()),
         name: request.name.clone(),
-        browsers: request.browsers().map(|b| browser_name(b).to_owned()).collect(),
+        browsers: admit::offered(request.browsers(), request.films),
         slots,
         protocol_version: request.protocol_version,
     })

@@ -1,6 +1,6 @@
 //! Checks of requests about runs: every malformed field is named, all at once.
 
-use super::emulation;
+use super::{emulation, kept};
 use crate::abort::AbortRequest;
 use crate::admit::{NewRunRequest, Selection, engine_of};
 use crate::retry::RetryRequest;
@@ -153,6 +153,7 @@ fn check_options(options: &v1::RunOptions, violations: &mut Violations) {
         emulation::check(emulation, options.browser(), violations);
     }
     check_isolation(options, violations);
+    kept::check(options, violations);
     let ok = options.speed == 0.0 || (0.1..=10.0).contains(&options.speed);
     violations.check(ok, "options.speed", "must be between 0.1 and 10");
     if let Some(sign_in) = &options.sign_in {
@@ -201,8 +202,6 @@ fn check_enums(options: &v1::RunOptions, violations: &mut Violations) {
     violations.check(dialogs, "options.dialog_policy", unknown);
     let timing = v1::TimingMode::try_from(options.timing).is_ok();
     violations.check(timing, "options.timing", unknown);
-    let screenshots = v1::ScreenshotMode::try_from(options.screenshots).is_ok();
-    violations.check(screenshots, "options.screenshots", unknown);
 }
 
 fn check_trigger(trigger: &v1::Trigger, violations: &mut Violations) {

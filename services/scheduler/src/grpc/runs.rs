@@ -127,7 +127,12 @@ impl SchedulerService for Handlers {
             session_id: row.session.to_string(),
             name: row.name,
             slots: row.slots,
-            browsers: row.browsers.iter().map(|b| admit::browser_of(b).into()).collect(),
+            browsers: row
+                .browsers
+                .iter()
+                .filter_map(|b| admit::browser_of(b))
+                .map(i32::from)
+                .collect(),
             leased_shard_count: row.leased_shard_count,
             draining: row.draining,
             expire_time: Some(edge::timestamp(row.expires_at)),

@@ -16,6 +16,8 @@ const SECRET_FILE: &str = "webhook-secret";
 /// In the data folder: what secrets of environments are encrypted with.
 const KEY_FILE: &str = "secrets-key";
 const RECORDING_CACHE_BYTES: usize = 64 * 1024 * 1024;
+/// Artifacts of an executor that wait for results, in MiB.
+const SPOOL_MIB: u32 = 1_024;
 
 impl Parts {
     pub(super) async fn start_scheduler(
@@ -47,7 +49,7 @@ impl Parts {
         let config = gauntlet_results::Config {
             listen: LOOPBACK,
             scheduler: scheduler.to_owned(),
-            artifacts_dir: data_dir.join("artifacts"),
+            artifacts: gauntlet_results::ArtifactsConfig::folder(data_dir.join("artifacts")),
             pg: pg.clone(),
         };
         let app = gauntlet_results::App::build(&config, &self.lifecycle.child()).await;
@@ -102,6 +104,9 @@ impl Parts {
             },
             files_dir: settings.files_dir.clone(),
             recording_cache_bytes_max: RECORDING_CACHE_BYTES,
+            ffmpeg: None,
+            spool_dir: std::env::temp_dir(),
+            spool_mib_max: SPOOL_MIB,
             redis: redis.clone(),
             fault: gauntlet_executor::Fault::default(),
         };
