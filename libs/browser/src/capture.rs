@@ -39,7 +39,7 @@ impl Session<'_> {
     /// Returns the HTML of the document that commands go to; `None` if that takes too long.
     pub(crate) async fn page_source(&mut self) -> Option<String> {
         self.arrive().await.ok()?;
-        let source = self.driver.call(http::Method::GET, "source", None, GRACE / 2).await.ok()?;
+        let source = self.driver.call(http::Method::GET, "source", None, GRACE).await.ok()?;
         source.as_str().map(|source| cut(source.to_owned()))
     }
 

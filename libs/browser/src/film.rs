@@ -39,6 +39,8 @@ pub struct Film {
     pub problem: Option<String>,
     /// Size of all of them.
     pub bytes: u64,
+    /// How long the test took; the last frame is shown until then.
+    pub length: Duration,
 }
 
 /// One picture of a film.
@@ -65,7 +67,7 @@ impl Camera {
 
     /// Returns what has been filmed so far.
     pub(crate) fn film(&self) -> Film {
-        lock(&self.film).clone()
+        Film { length: self.began.elapsed(), ..lock(&self.film).clone() }
     }
 
     /// Films for as long as it is polled.

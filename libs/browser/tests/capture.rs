@@ -9,7 +9,6 @@ use gauntlet_browser::{
 use gauntlet_core::flow::Flow;
 
 use crate::{
-    hygiene::flow,
     site,
     support::{config, config_of, turn},
 };
@@ -19,6 +18,14 @@ const BIDI: [BrowserKind; 2] = [BrowserKind::HeadlessShell, BrowserKind::Firefox
 fn options(folder: &Path, every_step: bool, film: bool) -> TestOptions {
     let capture = Capture { folder: folder.to_owned(), every_step, film };
     TestOptions { capture: Some(capture), ..TestOptions::default() }
+}
+
+/// A test with time for a busy machine.
+fn flow(base: &str, page: &str, steps: &str) -> Flow {
+    let text = format!(
+        r#"{{"title":"t","timeout":20000,"steps":[{{"type":"navigate","url":"{base}/{page}"}}{steps}]}}"#
+    );
+    gauntlet_recordings::parse(text.as_bytes(), "inline").expect("valid")
 }
 
 async fn run(kind: BrowserKind, test: &Flow, options: &TestOptions) -> TestOutcome {
@@ -75,7 +82,7 @@ async fn g6_a_video_shows_what_the_page_showed_with_a_chapter_for_each_step() {
         let film = outcome.film.expect("a film");
         assert_eq!(film.problem, None, "{kind:?}");
         let fastest = film.frames.windows(2).map(|two| two[1].offset - two[0].offset).min();
-        assert!((3..60).contains(&film.frames.len()), "{kind:?}: {:?}", film.frames.len());
+        assert!((3..200).contains(&film.frames.len()), "{kind:?}: {:?}", film.frames.len());
         println!("{kind:?}: {} frames, {fastest:?}, {:?}", film.frames.len(), outcome.duration);
         let chapters: Vec<_> = outcome
             .steps
@@ -166,7 +173,7 @@ async fn a3_every_step_has_its_picture_but_not_the_one_that_types_a_secret() {
 async fn g6_the_source_of_a_failed_page_is_kept_without_what_was_typed() {
     let _turn = turn().await;
     let base = site::start().await;
-    let steps = r##",{"type":"change","selectors":["#password"],"value":"hunter2"},{"type":"waitForExpression","expression":"(document.body.dataset.leak = 'hunter2', false)"}"##;
+    let steps = r##",{"type":"change","selectors":["#password"],"value":"hunter2"},{"type":"waitForExpression","timeout":1000,"expression":"(document.body.dataset.leak = 'hunter2', false)"}"##;
     let test = flow(&base, "login", steps);
     for kind in [BrowserKind::HeadlessShell, BrowserKind::Firefox, BrowserKind::WebKit] {
         let mut slot = BrowserSlot::new(config_of(kind, &format!("source-{kind:?}")));

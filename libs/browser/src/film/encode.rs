@@ -13,7 +13,7 @@ use tokio::{io::AsyncReadExt, process::Command};
 use super::{Film, Frame};
 use crate::{LaunchError, programs};
 
-/// How long the last frame is shown.
+/// How long the last frame is shown after the end of the test.
 const LAST_FRAME: Duration = Duration::from_secs(1);
 /// What ffmpeg says that is kept.
 const WORDS_BYTES_MAX: u64 = 2_000;
@@ -90,9 +90,10 @@ impl Encoder {
         let (frames, marks) = (target.with_extension("frames"), target.with_extension("chapters"));
         let head = tokio::fs::read(&first.file).await.map_err(EncodeError::Files)?;
         let size = jpeg_size(&head[..head.len().min(HEADER_BYTES_MAX)]).unwrap_or((1_280, 720));
-        let list = tokio::fs::write(&frames, frame_list(&film.frames)).await;
+        let last = film.frames.last().unwrap_or(first).offset;
+        let end = film.length.max(last) + LAST_FRAME;
+        let list = tokio::fs::write(&frames, frame_list(&film.frames, end)).await;
         list.map_err(EncodeError::Files)?;
-        let end = film.frames.last().unwrap_or(first).offset + LAST_FRAME;
         let list = tokio::fs::write(&marks, chapter_list(chapters, first.offset, end)).await;
         list.map_err(EncodeError::Files)?;
         let (program, prefix) = self.supervisor.split_first().ok_or_else(|| {
@@ -150,12 +151,12 @@ fn arguments(frames: &Path, chapters: &Path, (width, height): (u32, u32)) -> Vec
 }
 
 /// Each frame is shown until the next one was taken.
-fn frame_list(frames: &[Frame]) -> String {
+fn frame_list(frames: &[Frame], end: Duration) -> String {
     let mut list = "ffconcat version 1.0\n".to_owned();
     let name = |frame: &Frame| frame.file.display().to_string().replace('\'', r"'\''");
     for (index, frame) in frames.iter().enumerate() {
-        let until = frames.get(index + 1).map(|next| next.offset.saturating_sub(frame.offset));
-        let seconds = until.unwrap_or(LAST_FRAME).as_secs_f64().max(0.001);
+        let until = frames.get(index + 1).map_or(end, |next| next.offset);
+        let seconds = until.saturating_sub(frame.offset).as_secs_f64().max(0.001);
         let _ = writeln!(list, "file '{}'\nduration {seconds:.3}", name(frame));
     }
     // The time of the last file counts only if another follows.
