@@ -125,8 +125,10 @@ impl Browser {
             Session::open(&self.driver, &self.pages, options, tab, &origins_of(flow)).await?;
         session.scope = Scope::new(flow);
         session.base_url.clone_from(&flow.base_url);
-        session.only_navigates =
-            flow.steps.iter().all(|step| matches!(step.kind, StepKind::Navigate { .. }));
+        // Before any step, so that it is not charged to one. Who only navigates does not need the driver there.
+        if !flow.steps.iter().all(|step| matches!(step.kind, StepKind::Navigate { .. })) {
+            session.arrive().await?;
+        }
         self.pages.events().hold = flow.handles_dialogs();
         if let Some(state) = &options.state {
             session.give_state(state).await?;
@@ -163,9 +165,8 @@ impl Browser {
             return result;
         }
         if let Some((tab, traces)) = left {
-            let clears = options.isolation == Isolation::Reset;
-            let clear = self.resetter.as_ref().filter(|_| clears).map(|its| (its, traces));
-            self.stage.leave((&self.pages, &self.driver), tab, clear);
+            let resetter = self.resetter.as_ref().filter(|_| options.isolation == Isolation::Reset);
+            self.stage.leave((&self.pages, &self.driver), tab, traces, resetter);
         }
         self.healthy = true;
         result

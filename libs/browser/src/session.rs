@@ -85,8 +85,6 @@ pub(crate) struct Session<'b> {
     tab: Option<Tab>,
     /// Whether the driver has been at the page.
     pub(crate) arrived: bool,
-    /// Whether the test does nothing but navigate, so that the driver need not be at the page.
-    pub(crate) only_navigates: bool,
     /// Keys held down; the driver remembers them over pages, so they must be released at the end.
     pub(crate) keys_down: BTreeSet<String>,
     /// Whether the mouse's button is held down.
@@ -138,7 +136,6 @@ impl<'b> Session<'b> {
             main,
             tab,
             arrived: false,
-            only_navigates: false,
             keys_down: BTreeSet::new(),
             button_down: false,
             lasting: None,

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::{
     bidi::Events,
-    session::{Session, Stop, limit},
+    session::{Session, Stop},
 };
 
 mod check;
@@ -52,7 +52,7 @@ impl Session<'_> {
             Some(_) => Some(self.target(step, deadline).await?),
             None => None,
         };
-        let mut done = self.arrive_and_act(step, deadline).await?;
+        let mut done = self.act(step, deadline).await?;
         if let (Some((page, path)), Some(asserted)) = (page, &step.navigation)
             && !matches!(step.kind, StepKind::Navigate { .. })
         {
@@ -66,33 +66,6 @@ impl Session<'_> {
             Some(dialog) => Err(Stop::failure(FailureClass::Assertion, "a dialog opened")
                 .because("no dialog", dialog)),
             None => Ok(done),
-        }
-    }
-
-    /// The driver goes to the page when it is first needed there, and does so while the page is loading.
-    async fn arrive_and_act(&mut self, step: &Step, deadline: Instant) -> Result<Done, Stop> {
-        if self.arrived {
-            return self.act(step, deadline).await;
-        }
-        let navigates = matches!(step.kind, StepKind::Navigate { .. });
-        // An open dialog would hold the driver up; only policy answers at once.
-        if !navigates || self.pages.events().hold {
-            self.arrive().await?;
-            return self.act(step, deadline).await;
-        }
-        if self.only_navigates {
-            return self.act(step, deadline).await;
-        }
-        self.arrived = true;
-        let (driver, main) = (self.driver.clone(), self.main.clone());
-        let limit = limit(deadline);
-        let (done, went) =
-            tokio::join!(self.act(step, deadline), async { driver.go(&main, &[], limit).await });
-        let done = done?;
-        match went {
-            Err(error) if error.is_fatal() => Err(error.into()),
-            // A page in motion; every step goes to its page by itself.
-            _ => Ok(done),
         }
     }
 

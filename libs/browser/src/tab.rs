@@ -140,12 +140,13 @@ impl Stage {
         &mut self,
         (pages, driver): (&Arc<Pages>, &Driver),
         mut tab: Tab,
-        clear: Option<(&Arc<Resetter>, Traces)>,
+        traces: Traces,
+        resetter: Option<&Arc<Resetter>>,
     ) {
         let (pages, driver, made) = (Arc::clone(pages), driver.clone(), Arc::clone(&self.made));
-        let clear = clear.map(|(resetter, traces)| (Arc::clone(resetter), traces));
+        let resetter = resetter.map(Arc::clone);
         self.next = Some(Task::spawn(async move {
-            if let Some((resetter, traces)) = clear {
+            if let Some(resetter) = resetter {
                 match resetter.reset(&pages, &driver, &mut tab, &traces).await {
                     Ok(()) => return Ok(tab),
                     Err(dirty) => {
@@ -156,7 +157,12 @@ impl Stage {
             let device = tab.device.clone();
             tab.remove(&pages).await?;
             made.fetch_add(1, Ordering::Relaxed);
-            Tab::make(&pages, &driver, device).await
+            let tab = Tab::make(&pages, &driver, device).await?;
+            if traces.acted {
+                // What the last test needed, the next one will.
+                driver.go(&tab.page, &[], GRACE * 2).await?;
+            }
+            Ok(tab)
         }));
     }
 }
