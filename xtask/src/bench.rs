@@ -4,6 +4,7 @@
 //! numbers mean is in `docs/benchmarks.md`.
 
 mod aborts;
+pub(crate) mod browser;
 mod client;
 mod growth;
 mod latency;

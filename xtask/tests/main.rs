@@ -12,8 +12,8 @@ fn task(args: &[&str]) -> Output {
     output
 }
 
-fn documented(document: &str) -> BTreeSet<String> {
-    let section = document.split("## Output").nth(1).and_then(|rest| rest.split("\n## ").next());
+fn documented(document: &str, heading: &str) -> BTreeSet<String> {
+    let section = document.split(heading).nth(1).and_then(|rest| rest.split("\n## ").next());
     let rows = section.expect("a section on the output").lines().filter(|l| l.starts_with('|'));
     let quoted = rows.flat_map(|row| row.split('`').skip(1).step_by(2));
     // Options of the command are told there, too.
@@ -39,15 +39,30 @@ fn keys(value: &Value, found: &mut BTreeSet<String>) {
 
 #[test]
 fn the_quick_benchmark_of_the_mesh_writes_every_key_that_is_documented_and_no_other() {
-    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bench.json");
+    writes_what_is_documented(&["bench", "mesh", "--quick"], "## Output");
+}
+
+#[test]
+fn the_quick_benchmark_of_browsers_writes_every_key_that_is_documented_and_no_other() {
+    // Without Playwright: a test asks no registry for anything.
+    writes_what_is_documented(
+        &["bench", "browser", "--quick", "--alone"],
+        "## Keys of bench browser",
+    );
+}
+
+fn writes_what_is_documented(bench: &[&str], heading: &str) {
+    let name = format!("{}.json", bench[1]);
+    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     // A file of an earlier time proves nothing.
     let _ = std::fs::remove_file(&file);
-    task(&["bench", "mesh", "--quick", "--json", &file.display().to_string()]);
-    let report: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    task(&[bench, &["--json", &file.display().to_string()]].concat());
+    let report: Value =
+        serde_json::from_slice(&std::fs::read(&file).expect("a report")).expect("JSON");
     let mut written = BTreeSet::new();
     keys(&report, &mut written);
     let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/benchmarks.md");
-    let documented = documented(&std::fs::read_to_string(document).unwrap());
+    let documented = documented(&std::fs::read_to_string(document).expect("the document"), heading);
     let missing: Vec<_> = documented.difference(&written).collect();
     let unknown: Vec<_> = written.difference(&documented).collect();
     assert!(missing.is_empty() && unknown.is_empty(), "missing {missing:?}, unknown {unknown:?}");

@@ -16,12 +16,14 @@ use crate::{
     memory,
     pages::Pages,
     process::DriverProcess,
+    reset::Resetter,
+    tab::Stage,
 };
 
 /// How long a `BiDi` connection may take that a session can do without.
 const BIDI_LIMIT: Duration = Duration::from_secs(5);
-/// Tests between two looks at the memory: each takes some milliseconds.
-const TESTS_PER_WEIGHING: u32 = 5;
+/// Tests between two looks at the memory: each costs the kernel as much as half a test.
+const TESTS_PER_WEIGHING: u32 = 20;
 /// How long a killed browser is waited for.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
 
@@ -30,7 +32,10 @@ const KILL_LIMIT: Duration = Duration::from_secs(10);
 pub struct Browser {
     host: Host,
     pub(crate) driver: Driver,
-    pub(crate) pages: Pages,
+    pub(crate) pages: Arc<Pages>,
+    pub(crate) stage: Stage,
+    /// Clears contexts, where that can be done.
+    pub(crate) resetter: Option<Arc<Resetter>>,
     pub(crate) healthy: bool,
     pub(crate) script_timeout: Duration,
     engine: Engine,
@@ -90,10 +95,18 @@ impl Browser {
         };
         let (engine, limit) = (config.kind.engine(), config.launch_timeout);
         let (driver, pages) = connect(&host, engine, limit).await?;
+        let resetter = match &host {
+            Host::Process(process, _) if driver.has_cdp() => {
+                Some(Arc::new(Resetter::new(process.profile.clone())))
+            }
+            _ => None,
+        };
         Ok(Self {
             host,
             driver,
-            pages,
+            pages: Arc::new(pages),
+            stage: Stage::default(),
+            resetter,
             healthy: true,
             script_timeout: Duration::ZERO,
             engine,
@@ -112,7 +125,7 @@ impl Browser {
         if self.tests > 1 && !self.pages.has_bidi() {
             grid.close(&self.driver.id).await;
             let (driver, pages) = connect(&self.host, self.engine, self.launch_timeout).await?;
-            (self.driver, self.pages) = (driver, pages);
+            (self.driver, self.pages) = (driver, Arc::new(pages));
             self.script_timeout = Duration::ZERO;
         }
         Ok(())
@@ -147,6 +160,12 @@ impl Browser {
     #[must_use]
     pub fn version(&self) -> &str {
         self.driver.capability("browserVersion").and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// Returns how many user contexts were made in it so far.
+    #[must_use]
+    pub fn contexts_made(&self) -> u32 {
+        self.stage.made()
     }
 
     /// Tells whether another test can be run in it.

@@ -119,6 +119,16 @@ impl Network {
         Self::Slow { download: 50_000.0, upload: 50_000.0, latency_ms: 400.0 };
 }
 
+/// What keeps the tests of one browser apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Isolation {
+    /// Each has a user context of its own.
+    #[default]
+    Context,
+    /// They share a user context that is cleared between them, and replaced where it is not seen to be clear.
+    Reset,
+}
+
 /// How one test is run.
 #[derive(Debug, Clone)]
 pub struct TestOptions {
@@ -130,6 +140,8 @@ pub struct TestOptions {
     pub viewport: Viewport,
     /// What else the pages are made to believe.
     pub emulation: Emulation,
+    /// What keeps it apart from the tests before and after it.
+    pub isolation: Isolation,
     /// Whether console and network are written down.
     pub logs: bool,
     /// Whether an asserted navigation must also match its recorded URL and title, where they are not empty.
@@ -154,6 +166,7 @@ impl Default for TestOptions {
                 is_landscape: false,
             },
             emulation: Emulation::default(),
+            isolation: Isolation::default(),
             logs: false,
             strict_asserted_events: false,
             screenshot_on_failure: true,

@@ -6,7 +6,11 @@ use gauntlet_core::flow::Viewport;
 use serde_json::{Value, json};
 
 use crate::{
-    Emulation, Network, driver::GRACE, error::DriverError, pages::Pages, session::Session,
+    Emulation, Network,
+    driver::{Driver, GRACE},
+    error::DriverError,
+    pages::Pages,
+    session::Session,
 };
 
 impl Session<'_> {
@@ -16,24 +20,20 @@ impl Session<'_> {
         viewport: Viewport,
         limit: Duration,
     ) -> Result<(), DriverError> {
-        if self.driver.has_cdp() {
-            self.emulate_by_cdp(viewport, limit).await?;
-        } else if self.pages.has_bidi() {
-            self.emulate_by_bidi(viewport, limit).await?;
-        } else {
-            self.resize(viewport, limit).await?;
-        }
+        let page = self.driver.place().map_or_else(|| self.main.clone(), |place| place.page);
+        set_screen((self.driver, self.pages), &page, (self.viewport, viewport), limit).await?;
         self.viewport = viewport;
         Ok(())
     }
 
     /// Ends the emulation of a screen, so that the page has the size of its window.
     pub(crate) async fn show_window(&self, limit: Duration) -> Result<(), DriverError> {
+        let Some(page) = self.driver.place().map(|place| place.page) else { return Ok(()) };
         if self.driver.has_cdp() {
-            let none = json!({});
-            self.driver.cdp("Emulation.clearDeviceMetricsOverride", none, limit).await?;
-        } else if let (true, Some(place)) = (self.pages.has_bidi(), self.driver.place()) {
-            let none = json!({ "context": place.page, "viewport": null, "devicePixelRatio": null });
+            let clear = ("Emulation.clearDeviceMetricsOverride", json!({}));
+            page_cdp((self.driver, self.pages), &page, clear, limit).await?;
+        } else if self.pages.has_bidi() {
+            let none = json!({ "context": page, "viewport": null, "devicePixelRatio": null });
             self.pages.command("browsingContext.setViewport", none, limit).await?;
         }
         Ok(())
@@ -65,61 +65,101 @@ impl Session<'_> {
         let offline = json!({ "networkConditions": { "type": "offline" }, "contexts": [page] });
         self.pages.command("emulation.setNetworkConditions", offline, limit).await.map(drop)
     }
+}
 
-    async fn emulate_by_cdp(&self, viewport: Viewport, limit: Duration) -> Result<(), DriverError> {
-        let orientation =
-            if viewport.is_landscape { ("landscapePrimary", 90) } else { ("portraitPrimary", 0) };
-        let metrics = json!({
-            "width": viewport.width, "height": viewport.height, "deviceScaleFactor": viewport.device_scale_factor,
-            "mobile": viewport.is_mobile, "screenOrientation": { "type": orientation.0, "angle": orientation.1 },
-        });
-        self.driver.cdp("Emulation.setDeviceMetricsOverride", metrics, limit).await?;
-        if viewport.has_touch != self.viewport.has_touch {
-            let touch = json!({ "enabled": viewport.has_touch, "maxTouchPoints": 1 });
-            self.driver.cdp("Emulation.setTouchEmulationEnabled", touch, limit).await?;
+/// What a page's screen is now, and what it shall be.
+type Change = (Viewport, Viewport);
+
+/// Sets the screen of a page.
+pub(crate) async fn set_screen(
+    (driver, pages): (&Driver, &Pages),
+    page: &str,
+    change: Change,
+    limit: Duration,
+) -> Result<(), DriverError> {
+    if driver.has_cdp() {
+        emulate_by_cdp((driver, pages), page, change, limit).await
+    } else if pages.has_bidi() {
+        emulate_by_bidi(pages, page, change, limit).await
+    } else {
+        resize(driver, change.1, limit).await
+    }
+}
+
+/// Sends a `DevTools` command to a page; with `BiDi` the driver need not switch to it.
+async fn page_cdp(
+    (driver, pages): (&Driver, &Pages),
+    page: &str,
+    (command, params): (&str, Value),
+    limit: Duration,
+) -> Result<Value, DriverError> {
+    if !pages.has_bidi() {
+        return driver.cdp(command, params, limit).await;
+    }
+    let context = json!({ "context": page });
+    let session = pages.command("goog:cdp.getSession", context, limit).await?;
+    let order = json!({ "method": command, "params": params, "session": session["session"] });
+    pages.command("goog:cdp.sendCommand", order, limit).await
+}
+
+async fn emulate_by_cdp(
+    connections: (&Driver, &Pages),
+    page: &str,
+    (now, wanted): Change,
+    limit: Duration,
+) -> Result<(), DriverError> {
+    let orientation =
+        if wanted.is_landscape { ("landscapePrimary", 90) } else { ("portraitPrimary", 0) };
+    let metrics = json!({
+        "width": wanted.width, "height": wanted.height, "deviceScaleFactor": wanted.device_scale_factor,
+        "mobile": wanted.is_mobile, "screenOrientation": { "type": orientation.0, "angle": orientation.1 },
+    });
+    let order = ("Emulation.setDeviceMetricsOverride", metrics);
+    page_cdp(connections, page, order, limit).await?;
+    if wanted.has_touch != now.has_touch {
+        let touch = json!({ "enabled": wanted.has_touch, "maxTouchPoints": 1 });
+        let order = ("Emulation.setTouchEmulationEnabled", touch);
+        page_cdp(connections, page, order, limit).await?;
+    }
+    Ok(())
+}
+
+async fn emulate_by_bidi(
+    pages: &Pages,
+    page: &str,
+    (now, wanted): Change,
+    limit: Duration,
+) -> Result<(), DriverError> {
+    refuse(wanted.is_mobile, "a mobile viewport")?;
+    let size = json!({
+        "context": page, "viewport": { "width": wanted.width, "height": wanted.height },
+        "devicePixelRatio": wanted.device_scale_factor,
+    });
+    pages.command("browsingContext.setViewport", size, limit).await?;
+    if wanted.has_touch != now.has_touch {
+        let touch = wanted.has_touch.then_some(1);
+        let touch = json!({ "maxTouchPoints": touch, "contexts": [page] });
+        match pages.command("emulation.setTouchOverride", touch, limit).await {
+            // Firefox has it not yet.
+            Err(DriverError::Unsupported { .. }) => refuse(true, "touch")?,
+            answer => drop(answer?),
         }
-        Ok(())
     }
+    Ok(())
+}
 
-    async fn emulate_by_bidi(
-        &self,
-        viewport: Viewport,
-        limit: Duration,
-    ) -> Result<(), DriverError> {
-        refuse(viewport.is_mobile, "a mobile viewport")?;
-        let Some(page) = self.driver.place().map(|place| place.page) else { return Ok(()) };
-        let size = json!({
-            "context": page, "viewport": { "width": viewport.width, "height": viewport.height },
-            "devicePixelRatio": viewport.device_scale_factor,
-        });
-        self.pages.command("browsingContext.setViewport", size, limit).await?;
-        if viewport.has_touch != self.viewport.has_touch {
-            let touch = viewport.has_touch.then_some(1);
-            let touch = json!({ "maxTouchPoints": touch, "contexts": [page] });
-            match self.pages.command("emulation.setTouchOverride", touch, limit).await {
-                // Firefox has it not yet.
-                Err(DriverError::Unsupported { .. }) => refuse(true, "touch")?,
-                answer => drop(answer?),
-            }
-        }
-        Ok(())
-    }
-
-    /// All that classic `WebDriver` can do is to size the window, so that the page inside has the size.
-    async fn resize(&self, viewport: Viewport, limit: Duration) -> Result<(), DriverError> {
-        refuse(viewport.is_mobile, "a mobile viewport")?;
-        refuse(viewport.has_touch, "touch")?;
-        let script =
-            "return [outerWidth - innerWidth, outerHeight - innerHeight, devicePixelRatio]";
-        let frame = json!({ "script": script, "args": [] });
-        let frame = self.driver.post("execute/sync", frame, limit).await?;
-        let ratio = frame[2].as_f64().unwrap_or(1.0);
-        refuse((ratio - viewport.device_scale_factor).abs() > 0.01, "another pixel ratio")?;
-        let outer = |inner: u32, at: usize| u64::from(inner) + frame[at].as_u64().unwrap_or(0);
-        let rect =
-            json!({ "width": outer(viewport.width, 0), "height": outer(viewport.height, 1) });
-        self.driver.post("window/rect", rect, limit).await.map(drop)
-    }
+/// All that classic `WebDriver` can do is to size the window, so that the page inside has the size.
+async fn resize(driver: &Driver, viewport: Viewport, limit: Duration) -> Result<(), DriverError> {
+    refuse(viewport.is_mobile, "a mobile viewport")?;
+    refuse(viewport.has_touch, "touch")?;
+    let script = "return [outerWidth - innerWidth, outerHeight - innerHeight, devicePixelRatio]";
+    let frame = json!({ "script": script, "args": [] });
+    let frame = driver.post("execute/sync", frame, limit).await?;
+    let ratio = frame[2].as_f64().unwrap_or(1.0);
+    refuse((ratio - viewport.device_scale_factor).abs() > 0.01, "another pixel ratio")?;
+    let outer = |inner: u32, at: usize| u64::from(inner) + frame[at].as_u64().unwrap_or(0);
+    let rect = json!({ "width": outer(viewport.width, 0), "height": outer(viewport.height, 1) });
+    driver.post("window/rect", rect, limit).await.map(drop)
 }
 
 fn refuse(asked: bool, what: &str) -> Result<(), DriverError> {
@@ -131,13 +171,12 @@ pub(crate) async fn pretend(
     pages: &Pages,
     emulation: &Emulation,
     user_context: &str,
-    origins: &[String],
 ) -> Result<(), DriverError> {
     let order = async |method: &'static str, mut params: Value| {
         params["userContexts"] = json!([user_context]);
         pages.command(method, params, GRACE).await
     };
-    let Emulation { locale, timezone, geolocation, user_agent, network: _, permissions } =
+    let Emulation { locale, timezone, geolocation, user_agent, network: _, permissions: _ } =
         emulation;
     if let Some(locale) = locale {
         order("emulation.setLocaleOverride", json!({ "locale": locale })).await?;
@@ -153,6 +192,16 @@ pub(crate) async fn pretend(
     if let Some(user_agent) = user_agent {
         order("emulation.setUserAgentOverride", json!({ "userAgent": user_agent })).await?;
     }
+    Ok(())
+}
+
+/// Gives the sites of a test what they need not ask for.
+pub(crate) async fn permit(
+    pages: &Pages,
+    permissions: &[String],
+    user_context: &str,
+    origins: &[String],
+) -> Result<(), DriverError> {
     for name in permissions {
         for origin in origins {
             let grant = json!({

@@ -1,9 +1,10 @@
 //! Runs one [`Flow`](gauntlet_core::flow::Flow) at a time in a real browser (G1, G3, G4, G5, G8).
 //!
 //! [`Browser`] is one driver with one browser of a [`BrowserKind`], or a session of a remote [`Grid`]; each test gets its own
-//! isolated user context in it, or a session of its own where there are no contexts. [`BrowserSlot`] keeps one browser and
-//! replaces it when it misbehaves or when the run changes. Every process is started below a supervisor
-//! ([`supervise_main`]), so that nothing outlives its owner, however that dies.
+//! isolated user context in it, made before it is needed, or one that was cleared and seen to be clear ([`Isolation`]), or a
+//! session of its own where there are no contexts. [`BrowserSlot`] keeps one browser and replaces it when it misbehaves or when
+//! the run changes. Every process is started below a supervisor ([`supervise_main`]), so that nothing outlives its owner,
+//! however that dies.
 //!
 //! Promises: never a false pass; every command has a deadline; a cancelled test returns at once, because the browser is
 //! killed instead of asked. Values of sensitive steps and secret variables are never logged or
@@ -19,6 +20,7 @@
 mod accessible;
 mod bidi;
 mod browser;
+mod cdp;
 mod classic;
 mod config;
 mod control;
@@ -38,16 +40,20 @@ mod outcome;
 mod pages;
 mod process;
 mod programs;
+mod reset;
 mod run;
 mod session;
 mod slot;
 mod step;
 mod supervise;
 mod sweep;
+mod tab;
 mod value;
 
 pub use browser::Browser;
-pub use config::{BrowserConfig, DialogPolicy, Emulation, Geolocation, Network, TestOptions};
+pub use config::{
+    BrowserConfig, DialogPolicy, Emulation, Geolocation, Isolation, Network, TestOptions,
+};
 pub use control::Control;
 pub use error::LaunchError;
 pub use grid::{BasicAuth, Grid};

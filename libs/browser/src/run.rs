@@ -7,10 +7,11 @@ use serde_json::json;
 
 use self::progress::Progress;
 use crate::{
-    Browser, Control, Logs, TestOptions, TestOutcome, TestResult,
+    Browser, Control, Isolation, Logs, TestOptions, TestOutcome, TestResult,
     driver::GRACE,
     error::DriverError,
     session::{Session, Stop},
+    tab::Device,
 };
 
 /// How long a screenshot of a failed page may take.
@@ -115,10 +116,19 @@ impl Browser {
             self.driver.post("timeouts", timeouts, GRACE).await?;
             self.script_timeout = longest;
         }
+        let device = Device::of(options);
+        let tab = match self.pages.has_bidi() {
+            true => Some(self.stage.tab(&self.pages, &self.driver, device).await?),
+            false => None,
+        };
         let mut session =
-            Session::open(&self.driver, &self.pages, options, &origins_of(flow)).await?;
+            Session::open(&self.driver, &self.pages, options, tab, &origins_of(flow)).await?;
         session.scope = Scope::new(flow);
         session.base_url.clone_from(&flow.base_url);
+        // Before any step, so that it is not charged to one. Who only navigates does not need the driver there.
+        if !flow.steps.iter().all(|step| matches!(step.kind, StepKind::Navigate { .. })) {
+            session.arrive().await?;
+        }
         self.pages.events().hold = flow.handles_dialogs();
         let result = session.steps(flow, control, progress).await;
         let fatal = matches!(&result, Err(Stop::Driver(error)) if error.is_fatal());
@@ -126,7 +136,18 @@ impl Browser {
             session.clear_view().await;
             progress.screenshot = session.screenshot(SCREENSHOT_LIMIT).await;
         }
-        self.healthy = !fatal && session.close().await.is_ok() && !self.is_worn().await;
+        if fatal {
+            return result;
+        }
+        let Ok(left) = session.close().await else { return result };
+        if self.is_worn().await {
+            return result;
+        }
+        if let Some((tab, traces)) = left {
+            let resetter = self.resetter.as_ref().filter(|_| options.isolation == Isolation::Reset);
+            self.stage.leave((&self.pages, &self.driver), tab, traces, resetter);
+        }
+        self.healthy = true;
         result
     }
 

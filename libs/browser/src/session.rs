@@ -7,11 +7,13 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::{
-    TestOptions,
+    Isolation, TestOptions,
     driver::{Driver, GRACE},
-    emulate::{pretend, refuse_to_pretend},
+    emulate::{permit, refuse_to_pretend},
     error::DriverError,
     pages::Pages,
+    reset::Traces,
+    tab::Tab,
 };
 
 /// Pause between two looks at a page.
@@ -79,8 +81,16 @@ pub(crate) struct Session<'b> {
     pub(crate) pages: &'b Pages,
     pub(crate) options: &'b TestOptions,
     pub(crate) main: String,
+    /// Where it runs, until it is given back.
+    tab: Option<Tab>,
+    /// Whether the driver has been at the page.
+    pub(crate) arrived: bool,
     /// Keys held down; the driver remembers them over pages, so they must be released at the end.
     pub(crate) keys_down: BTreeSet<String>,
+    /// Whether the mouse's button is held down.
+    pub(crate) button_down: bool,
+    /// What the test has done that nobody can undo.
+    pub(crate) lasting: Option<&'static str>,
     pub(crate) viewport: Viewport,
     /// The test's variables.
     pub(crate) scope: Scope,
@@ -98,42 +108,51 @@ pub(crate) fn limit(deadline: Instant) -> Duration {
 }
 
 impl<'b> Session<'b> {
-    /// Makes an isolated user context with one tab; without `BiDi` takes the tab of the session, which nobody had before.
+    /// Begins a test in its tab; without `BiDi` in the tab of the session, which nobody had before.
     pub(crate) async fn open(
         driver: &'b Driver,
         pages: &'b Pages,
         options: &'b TestOptions,
+        tab: Option<Tab>,
         origins: &[String],
     ) -> Result<Session<'b>, Stop> {
-        pages.events().start_test(options.dialogs);
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let (user_context, main) = if pages.has_bidi() {
-            let made = pages.command("browser.createUserContext", json!({}), GRACE * 2).await?;
-            let user_context = text(&made["userContext"]);
-            pretend(pages, &options.emulation, &user_context, origins).await?;
-            let tab = json!({ "type": "tab", "userContext": user_context });
-            let made = pages.command("browsingContext.create", tab, GRACE * 2).await?;
-            (Some(user_context), text(&made["context"]))
-        } else {
-            refuse_to_pretend(&options.emulation)?;
-            (None, text(&driver.call(http::Method::GET, "window", None, GRACE * 2).await?))
+        let user_context = tab.as_ref().map(|tab| tab.user_context.clone());
+        pages.events().start_test(options.dialogs, user_context.as_deref());
+        let main = match &tab {
+            Some(tab) => {
+                permit(pages, tab.permissions(), &tab.user_context, origins).await?;
+                tab.page.clone()
+            }
+            None => {
+                refuse_to_pretend(&options.emulation)?;
+                let main = driver.call(http::Method::GET, "window", None, GRACE * 2).await?;
+                main.as_str().unwrap_or_default().to_owned()
+            }
         };
         let mut session = Self {
             driver,
             pages,
             options,
-            main: main.clone(),
+            main,
+            tab,
+            arrived: false,
             keys_down: BTreeSet::new(),
-            // As it is by itself; what differs is set below.
-            viewport: Viewport { has_touch: false, ..options.viewport },
+            button_down: false,
+            lasting: None,
+            viewport: options.viewport,
             scope: Scope::default(),
             base_url: None,
             current: None,
             user_context,
         };
-        driver.go(&main, &[], GRACE * 2).await?;
-        session.emulate(options.viewport, GRACE).await?;
+        if session.tab.is_none() {
+            session.arrive().await?;
+            // As it is by itself.
+            session.viewport.has_touch = false;
+            session.emulate(options.viewport, GRACE).await?;
+        }
         if let Some(network) = options.emulation.network {
+            session.arrive().await?;
             session.throttle_page(network, GRACE).await?;
         }
         if options.logs {
@@ -142,15 +161,30 @@ impl<'b> Session<'b> {
         Ok(session)
     }
 
-    /// Releases keys and removes the user context with everything in it.
-    pub(crate) async fn close(self) -> Result<(), DriverError> {
-        if !self.keys_down.is_empty() {
+    /// Has the driver go to the test's page, if nobody has yet: what needs classic commands needs it there.
+    pub(crate) async fn arrive(&mut self) -> Result<(), DriverError> {
+        if !std::mem::replace(&mut self.arrived, true) {
+            self.driver.go(&self.main, &[], GRACE * 2).await?;
+        }
+        Ok(())
+    }
+
+    /// Releases keys and buttons, and gives the tab back, with what is known of what the test has left.
+    pub(crate) async fn close(self) -> Result<Option<(Tab, Traces)>, DriverError> {
+        let clears = self.options.isolation == Isolation::Reset && self.arrived;
+        if clears || self.button_down || !self.keys_down.is_empty() {
+            // Refused while a dialog is open; who clears looks for that.
             let _ = self.driver.call(http::Method::DELETE, "actions", None, GRACE).await?;
         }
         self.driver.lose_way();
-        let Some(user_context) = &self.user_context else { return Ok(()) };
-        let context = json!({ "userContext": user_context });
-        self.pages.command("browser.removeUserContext", context, GRACE).await.map(drop)
+        let left = self.pages.events().end_test(&self.main);
+        let left = Traces {
+            acted: self.arrived,
+            screen: Some(self.viewport),
+            lasting: self.lasting.or(left.lasting),
+            ..left
+        };
+        Ok(self.tab.map(|tab| (tab, left)))
     }
 
     /// Returns the page (or frame) that a step acts on, and the way down from the page, waiting for it until `deadline`.
@@ -269,8 +303,9 @@ impl<'b> Session<'b> {
     }
 
     /// Takes a picture of the page that commands go to, or else of the main page; `None` if that takes too long.
-    pub(crate) async fn screenshot(&self, limit: Duration) -> Option<Vec<u8>> {
+    pub(crate) async fn screenshot(&mut self, limit: Duration) -> Option<Vec<u8>> {
         use base64::Engine as _;
+        self.arrive().await.ok()?;
         // Measured: for a popup `BiDi` never answers, so the driver is asked first.
         let taken = if self.driver.has_cdp() {
             self.driver.cdp("Page.captureScreenshot", json!({}), limit / 2).await

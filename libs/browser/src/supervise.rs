@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, ExitCode, Stdio},
     sync::{
-        Arc,
+        Arc, Once,
         atomic::{AtomicI32, Ordering},
     },
     time::Duration,
@@ -27,10 +27,9 @@ use rustix::{
     },
 };
 
-const REAP_ROUNDS_MAX: u32 = 2_000;
-const REAP_PAUSE: Duration = Duration::from_millis(3);
 const KILL_PAUSE: Duration = Duration::from_millis(20);
 const REMOVE_TRIES: u32 = 5;
+const REMOVE_PAUSE: Duration = Duration::from_millis(3);
 
 /// Runs `[--remove FOLDER] [--screen X_SERVER SIZE] -- PROGRAM ARGS...` as the head of its own process tree until standard
 /// input ends or the program exits; then nothing of that tree is left, and neither is `FOLDER`.
@@ -133,14 +132,24 @@ fn kill_at_end_of_input(group: &AtomicI32) {
     let mut sink = [0; 64];
     let mut input = io::stdin();
     while matches!(input.read(&mut sink), Ok(read) if read > 0) {}
-    loop {
-        // Most of them at one stroke, before the slower look at who else there is.
-        if let Some(group) = Pid::from_raw(group.load(Ordering::Relaxed)) {
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-        kill_all();
-        std::thread::sleep(KILL_PAUSE);
+    // Most of them at one stroke, before the slower look at who else there is.
+    if let Some(group) = Pid::from_raw(group.load(Ordering::Relaxed)) {
+        let _ = kill_process_group(group, Signal::KILL);
     }
+    kill_from_now_on();
+}
+
+/// Kills whoever is there, and whoever was forked meanwhile, until this process ends.
+fn kill_from_now_on() {
+    static BEGUN: Once = Once::new();
+    BEGUN.call_once(|| {
+        std::thread::spawn(|| {
+            loop {
+                kill_all();
+                std::thread::sleep(KILL_PAUSE);
+            }
+        });
+    });
 }
 
 /// Reaps whatever ends until the program itself has.
@@ -154,19 +163,15 @@ fn wait_for(program: Pid) {
     }
 }
 
-/// Kills and reaps until no descendant is left; whoever forks meanwhile is adopted by us and found in the next round.
+/// Kills and reaps until no descendant is left; whoever forks meanwhile is adopted by us and killed in the next round. It
+/// waits for nothing but deaths: who owns us says how long it waits for ours.
 fn end_everything() {
-    for _ in 0..REAP_ROUNDS_MAX {
-        kill_all();
-        loop {
-            match wait(WaitOptions::NOHANG) {
-                Ok(Some(_)) => {}
-                Ok(None) => break,
-                Err(Errno::CHILD) => return,
-                Err(_) => break,
-            }
+    kill_from_now_on();
+    loop {
+        match wait(WaitOptions::empty()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(_) => return,
         }
-        std::thread::sleep(REAP_PAUSE);
     }
 }
 
@@ -212,7 +217,9 @@ fn parent_of(process: &Path) -> Option<i32> {
 fn remove(folder: &Path) {
     for _ in 0..REMOVE_TRIES {
         match std::fs::remove_dir_all(folder) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => std::thread::sleep(REAP_PAUSE),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                std::thread::sleep(REMOVE_PAUSE)
+            }
             _ => return,
         }
     }

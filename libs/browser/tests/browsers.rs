@@ -213,7 +213,7 @@ async fn g5_a_browser_is_replaced_after_its_tests_and_above_its_memory() {
     assert_eq!(alone[0], alone[1]);
     assert_ne!(alone[1], alone[2], "the third test gets another");
     let config = BrowserConfig { marker: "heavy".to_owned(), memory_bytes_max: 1 << 20, ..config };
-    let heavy: Vec<Vec<String>> = pids(config, 6).await;
-    assert_eq!(heavy[0], heavy[4]);
-    assert_ne!(heavy[4], heavy[5], "weighed after the fifth");
+    let heavy: Vec<Vec<String>> = pids(config, 21).await;
+    assert_eq!(heavy[0], heavy[19]);
+    assert_ne!(heavy[19], heavy[20], "weighed after the twentieth");
 }

@@ -177,9 +177,8 @@ async fn g4_pages_that_misbehave_fail_their_test_or_pass_it_and_never_hang_it() 
     }
 }
 
-/// Aborts in each way of hanging; prints how long until the last process was gone.
-#[expect(clippy::print_stdout, reason = "the numbers are what it is run for")]
-async fn aborts(kind: BrowserKind, rounds: u32) -> Vec<(&'static str, Vec<Duration>)> {
+/// How soon is measured by `cargo xtask bench browser`; here nothing must be left at all.
+async fn aborts(kind: BrowserKind) {
     let base = site::start().await;
     let marker = format!("-abort-{kind:?}");
     let storm = format!("{CLICK}{FOREVER}");
@@ -189,56 +188,35 @@ async fn aborts(kind: BrowserKind, rounds: u32) -> Vec<(&'static str, Vec<Durati
         ("silence", "hang", ""),
         ("storm", "endless", storm.as_str()),
     ];
-    let mut all = Vec::new();
     for (name, page, steps) in hangs {
-        let mut gone = Vec::new();
-        for _ in 0..rounds {
-            let mut slot = slot(kind, "abort");
-            slot.browser().await.expect("launch");
-            let cancel = CancellationToken::new();
-            let (control, options) = (Control::new(cancel.clone()), TestOptions::default());
-            let test = flow(&base, page, steps);
-            let (outcome, asked) = tokio::join!(slot.run_test(&test, &options, &control), async {
-                let hangs_at = if steps.is_empty() { 0 } else { 1 };
-                let end = Instant::now() + SOON;
-                while control.step_index() < hangs_at {
-                    assert!(Instant::now() < end, "{kind:?} {name}: the test does not get on");
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                cancel.cancel();
-                Instant::now()
-            });
-            assert_eq!(outcome.expect("launched").result, TestResult::Cancelled, "{kind:?} {name}");
-            // The supervisor ends after the last of its processes.
-            slot.stop().await;
-            gone.push(asked.elapsed());
-            nothing_left(&marker, SOON).await;
-        }
-        gone.sort();
-        println!(
-            "{kind:?} {name}: median {:?}, max {:?}",
-            gone[gone.len() / 2],
-            gone[gone.len() - 1]
+        let mut slot = slot(kind, "abort");
+        slot.browser().await.expect("launch");
+        let cancel = CancellationToken::new();
+        let (control, options) = (Control::new(cancel.clone()), TestOptions::default());
+        let test = flow(&base, page, steps);
+        let (outcome, ()) = tokio::join!(slot.run_test(&test, &options, &control), async {
+            let hangs_at = if steps.is_empty() { 0 } else { 1 };
+            let end = Instant::now() + SOON;
+            while control.step_index() < hangs_at {
+                assert!(Instant::now() < end, "{kind:?} {name}: the test does not get on");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            cancel.cancel();
+        });
+        assert_eq!(outcome.expect("launched").result, TestResult::Cancelled, "{kind:?} {name}");
+        slot.stop().await;
+        let left = marked(&marker);
+        assert!(
+            left.is_empty(),
+            "{kind:?} {name}: whoever waits for the end has seen it: {left:#?}"
         );
-        all.push((name, gone));
     }
-    all
 }
 
 #[tokio::test]
 async fn c4_an_abort_ends_every_hang_of_every_kind() {
     for kind in KINDS {
-        aborts(kind, 1).await;
-    }
-}
-
-#[tokio::test]
-#[ignore = "measures, on a machine that does nothing else"]
-async fn c4_the_last_process_is_gone_within_300_ms_of_an_abort() {
-    for kind in KINDS {
-        for (name, gone) in aborts(kind, 13).await {
-            assert!(gone[gone.len() - 1] < Duration::from_millis(300), "{kind:?} {name}: {gone:?}");
-        }
+        aborts(kind).await;
     }
 }

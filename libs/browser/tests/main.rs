@@ -11,6 +11,7 @@ mod mutations;
 mod options;
 mod recordings;
 mod reference;
+mod reset;
 mod shop;
 mod site;
 mod support;

@@ -38,6 +38,13 @@ pub(crate) async fn start() -> String {
                 ([("set-cookie", "seen=yes; Path=/")], Html(format!("<p id=out>{seen}</p>")))
             }),
         )
+        .route(
+            "/worker.js",
+            get(|| async {
+                let script = "onfetch = (event) => event.respondWith(new Response('<p id=out>from the worker'));";
+                ([("content-type", "text/javascript")], script)
+            }),
+        )
         .route("/{page}", get(|Path(name): Path<String>| async move { page(&name).await }));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");

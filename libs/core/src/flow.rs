@@ -26,7 +26,7 @@ pub use quantity::{NotANumber, Quantity};
 pub use rewrite::origin_of;
 pub use scope::{Code, Scope};
 pub use selectors::{Chain, Selector, Selectors};
-pub use support::{Belief, Engine, Support, belief, screen, support};
+pub use support::{Belief, Engine, Support, belief, resets, screen, support};
 pub use value::Value;
 
 mod check;

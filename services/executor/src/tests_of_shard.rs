@@ -22,7 +22,7 @@ use crate::{
 };
 use futures_util::future::join_all;
 use gauntlet_browser::{
-    Control, DialogPolicy, LaunchError, Logs, TestOptions, TestOutcome, TestResult,
+    Control, DialogPolicy, Isolation, LaunchError, Logs, TestOptions, TestOutcome, TestResult,
 };
 use gauntlet_core::{
     flow::{FailureClass, Flow, origin_of},
@@ -154,6 +154,13 @@ fn test_options(options: &v1::RunOptions) -> Result<TestOptions, String> {
             ));
         }
     };
+    let isolation = match v1::Isolation::try_from(options.isolation) {
+        Ok(v1::Isolation::Unspecified | v1::Isolation::Context) => Isolation::Context,
+        Ok(v1::Isolation::Reset) => Isolation::Reset,
+        Err(_) => {
+            return Err(format!("this executor does not know isolation {}", options.isolation));
+        }
+    };
     let timeout = timeout.min(TEST_TIMEOUT_MAX);
     let emulation = options.emulation.as_ref();
     let viewport = emulation.and_then(|wanted| wanted.viewport.as_ref()).map(emulation::viewport);
@@ -163,6 +170,7 @@ fn test_options(options: &v1::RunOptions) -> Result<TestOptions, String> {
         dialogs,
         screenshot_on_failure,
         strict_asserted_events: options.strict_navigation,
+        isolation,
         viewport: viewport.unwrap_or(others.viewport),
         emulation: emulation.map(emulation::emulation).unwrap_or_default(),
         ..others

@@ -63,6 +63,25 @@ async fn a3_pages_believe_what_the_command_line_says_and_a_browser_that_cannot_i
 }
 
 #[tokio::test]
+async fn g5_tests_that_share_a_cleared_context_find_nothing_of_each_other() {
+    let mesh = Mesh::start().await;
+    let _executor = mesh.executor("one", None);
+    let leaves = "document.cookie === '' && localStorage.length === 0 && (document.cookie = 'a=1', localStorage.a = 1, true)";
+    let recording = |title: &str| {
+        serde_json::json!({ "title": title, "steps": [
+            { "type": "navigate", "url": mesh.site_url },
+            { "type": "waitForExpression", "expression": leaves },
+        ]})
+    };
+    let all = ["first", "second", "third"].map(recording);
+    let (mut run, _) = mesh.run(&all, &["--isolation", "reset"]);
+    assert_eq!(run.wait(PATIENCE).await.code(), Some(0), "{}", run.output());
+    let (mut run, _) = mesh.run(&all, &["--isolation", "reset", "--browser", "firefox"]);
+    assert_eq!(run.wait(PATIENCE).await.code(), Some(2), "{}", run.output());
+    assert!(run.output().contains("options.isolation"), "{}", run.output());
+}
+
+#[tokio::test]
 async fn a_wrong_expectation_fails_the_run_at_its_step_and_one_webhook_tells_so() {
     let mesh = Mesh::start().await;
     let _executor = mesh.executor("one", None);

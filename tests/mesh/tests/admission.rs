@@ -159,6 +159,27 @@ async fn a3_what_the_browser_cannot_make_pages_believe_is_refused_at_the_trigger
 }
 
 #[tokio::test]
+async fn g5_isolation_by_clearing_is_refused_where_nobody_can_see_that_all_is_clear() {
+    let mut mesh = Mesh::start().await;
+    mesh.import(1).await;
+    let mut trigger = async |browser: v1::Browser, isolation: i32| {
+        let options = v1::RunOptions { browser: browser.into(), isolation, ..Default::default() };
+        let request = v1::TriggerRunRequest { options: Some(options), ..Default::default() };
+        let refused = mesh.scheduler.trigger_run(request).await.err();
+        let details = refused.map(|status| status.get_details_bad_request().unwrap());
+        let fields = details.into_iter().flat_map(|details| details.field_violations);
+        fields.map(|violation| violation.field).collect::<Vec<_>>()
+    };
+    let reset = v1::Isolation::Reset.into();
+    assert!(trigger(v1::Browser::Chromium, reset).await.is_empty());
+    assert!(trigger(v1::Browser::ChromiumFull, reset).await.is_empty());
+    assert_eq!(trigger(v1::Browser::Firefox, reset).await, ["options.isolation"]);
+    assert_eq!(trigger(v1::Browser::Webkit, reset).await, ["options.isolation"]);
+    assert_eq!(trigger(v1::Browser::Chromium, 77).await, ["options.isolation"]);
+    assert!(trigger(v1::Browser::Webkit, v1::Isolation::Context.into()).await.is_empty());
+}
+
+#[tokio::test]
 async fn a5_drafts_run_only_when_asked_for() {
     let mut mesh = Mesh::start().await;
     let request = v1::ImportTestsRequest {

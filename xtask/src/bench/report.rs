@@ -257,7 +257,7 @@ fn render_throughput(f: &mut String, t: &Throughput) -> std::fmt::Result {
     writeln!(f)
 }
 
-fn load_average() -> f64 {
+pub(crate) fn load_average() -> f64 {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split(' ').next().and_then(|first| first.parse().ok()).unwrap_or_default()
 }

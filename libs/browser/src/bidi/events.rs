@@ -4,7 +4,12 @@ use std::collections::{HashMap, VecDeque};
 
 use serde_json::{Value, json};
 
-use crate::{DialogPolicy, Logs};
+use url::Url;
+
+use crate::{
+    DialogPolicy, Logs,
+    reset::{self, Traces},
+};
 
 /// One page or frame.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +42,14 @@ pub(crate) struct Events {
     pub(crate) hold: bool,
     /// Whether one is open that waits for such a step.
     pub(crate) held: bool,
+    /// The page with a dialog that nobody has answered.
+    open_dialog: Option<String>,
+    /// The user context of the test that runs.
+    ours: Option<String>,
+    /// Origins that its pages and frames have loaded something of.
+    origins: Vec<String>,
+    /// Whether they have loaded what has no origin of its own: a file, or a frame of another site.
+    elsewhere: bool,
     /// What a step has said beforehand about the dialogs to come.
     pub(crate) planned: VecDeque<Answer>,
 }
@@ -50,14 +63,34 @@ pub(crate) enum Answer {
 }
 
 impl Events {
-    /// Forgets the dialogs of the test before.
-    pub(crate) fn start_test(&mut self, dialogs: DialogPolicy) {
+    /// Forgets the test before.
+    pub(crate) fn start_test(&mut self, dialogs: DialogPolicy, user_context: Option<&str>) {
+        self.ours = user_context.map(str::to_owned);
+        self.open_dialog = None;
+        self.origins.clear();
+        self.elsewhere = false;
         self.dialogs = dialogs;
         self.dialog_count = 0;
         self.logs = Logs::default();
         self.forbidden = None;
         (self.hold, self.held) = (false, false);
         self.planned.clear();
+    }
+
+    /// Answers dialogs by policy from now on, and says what the test has left, as far as events tell; `main` is its own page.
+    pub(crate) fn end_test(&mut self, main: &str) -> Traces {
+        self.hold = false;
+        let ours = |context: &Context| Some(&context.user_context) == self.ours.as_ref();
+        let windows = self.contexts.iter().filter(|(id, context)| {
+            ours(context) && context.parent.is_none() && id.as_str() != main
+        });
+        Traces {
+            windows: windows.map(|(id, _)| id.clone()).collect(),
+            dialog: self.open_dialog.take(),
+            lasting: reset::lasting(&self.origins, self.elsewhere),
+            origins: std::mem::take(&mut self.origins),
+            ..Traces::default()
+        }
     }
 
     /// Returns the present, to ask later what came after it.
@@ -154,9 +187,12 @@ impl Events {
             .map(|(id, _)| id.clone())
     }
 
-    /// Returns the page that was created last.
+    /// Returns the test's page that was created last.
     pub(crate) fn newest_page(&self) -> Option<String> {
-        let pages = self.contexts.iter().filter(|(_, context)| context.parent.is_none());
+        let pages = self.contexts.iter().filter(|(_, context)| {
+            let ours = self.ours.as_ref().is_none_or(|ours| context.user_context == *ours);
+            ours && context.parent.is_none()
+        });
         pages.max_by_key(|(_, context)| context.created).map(|(id, _)| id.clone())
     }
 
@@ -177,12 +213,15 @@ impl Events {
                 self.contexts.retain(|_, context| context.parent.as_deref() != Some(id.as_str()));
             }
             "userPromptOpened" => return self.dialog(&id, params),
-            "userPromptClosed" => self.held = false,
+            "userPromptClosed" => (self.held, self.open_dialog) = (false, None),
             event => {
                 let context = self.contexts.get_mut(&id)?;
                 match event {
                     "navigationStarted" => context.started = now,
-                    "navigationCommitted" => context.url = url?,
+                    "navigationCommitted" => {
+                        context.url = url?;
+                        self.visit(&id);
+                    }
                     "domContentLoaded" => context.ready = now,
                     "load" => context.loaded = now,
                     "fragmentNavigated" | "historyUpdated" => {
@@ -207,10 +246,34 @@ impl Events {
             .map(|parent| parent.user_context.clone());
         let user_context = text("userContext").or(inherited).unwrap_or_default();
         let url = text("url").unwrap_or_default();
-        self.contexts.insert(
-            id,
-            Context { url, user_context, parent, created: self.now, ..Context::default() },
-        );
+        let context =
+            Context { url, user_context, parent, created: self.now, ..Context::default() };
+        self.contexts.insert(id.clone(), context);
+        self.visit(&id);
+    }
+
+    /// Notes where the running test has been.
+    fn visit(&mut self, id: &str) {
+        let Some(context) = self.contexts.get(id) else { return };
+        if self.ours.as_ref() != Some(&context.user_context) {
+            return;
+        }
+        let origin = match Url::parse(&context.url) {
+            Ok(url) if matches!(url.scheme(), "http" | "https" | "blob") => url.origin(),
+            Ok(url) if matches!(url.scheme(), "file" | "filesystem") => {
+                self.elsewhere = true;
+                return;
+            }
+            // What inherits its origin, or has one that it shares with nobody.
+            _ => return,
+        };
+        let top = self.contexts.get(&self.path_of(id).0).map(|top| Url::parse(&top.url));
+        // What a site keeps in the frame of another one is kept apart from what it keeps in pages of its own.
+        self.elsewhere |= !matches!(top, Some(Ok(top)) if top.origin() == origin);
+        let origin = origin.ascii_serialization();
+        if !self.origins.contains(&origin) {
+            self.origins.push(origin);
+        }
     }
 
     /// Returns the answer to a dialog; `None` if it stays open.
@@ -224,6 +287,7 @@ impl Events {
             Some(Answer::Dismiss) => (false, None),
             None if self.hold && !leaving => {
                 self.held = true;
+                self.open_dialog = Some(id.to_owned());
                 return None;
             }
             None => {

@@ -31,6 +31,10 @@ impl Session<'_> {
             self.current = Some((page.clone(), Vec::new()));
         }
         let url = &self.absolute(url)?;
+        if url.contains('@') {
+            // The browser remembers whom it logged in as.
+            self.lasting = Some("a login by URL");
+        }
         let frame = self.pages.wait_for(deadline, |events| events.frame_at(&page, &path)).await;
         let Some(context) = frame else {
             return Err(Stop::failure(
@@ -122,6 +126,7 @@ impl Session<'_> {
         } else {
             Network::Slow { download, upload, latency_ms }
         };
+        self.lasting = Some("a change of the network");
         self.throttle_page(network, limit(deadline)).await?;
         Ok(Done::default())
     }

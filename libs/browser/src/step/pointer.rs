@@ -90,6 +90,7 @@ impl Session<'_> {
             PointerAction::Down => actions.push(json!({ "type": "pointerDown", "button": 0 })),
             PointerAction::Up => actions.push(json!({ "type": "pointerUp", "button": 0 })),
         }
+        self.button_down |= pointer.action == PointerAction::Down;
         self.point(actions, &[], deadline).await?;
         Ok(Done::by(ready.alternative))
     }

@@ -96,6 +96,7 @@ impl Session<'_> {
         deadline: Instant,
     ) -> Result<Done, Stop> {
         self.enter(step, deadline).await?;
+        self.lasting = Some("a change of the window's size");
         // An emulated screen would hide the size that the window gets.
         self.show_window(limit(deadline)).await?;
         let size = json!({ "width": width.round(), "height": height.round() });

@@ -94,6 +94,17 @@ pub fn belief(belief: Belief, engine: Engine) -> Support {
     }
 }
 
+/// Returns how `engine` clears a context between two tests, so that it can be used again.
+#[must_use]
+pub fn resets(engine: Engine) -> Support {
+    match engine {
+        Engine::Chromium => Support::Vendor,
+        Engine::Firefox | Engine::Webkit => Support::Impossible(
+            "what sites have stored cannot be cleared and seen to be clear; use isolation by context",
+        ),
+    }
+}
+
 /// Returns how `engine` shows a page on a screen.
 #[must_use]
 pub fn screen(viewport: Viewport, engine: Engine) -> Support {

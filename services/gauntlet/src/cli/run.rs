@@ -2,7 +2,7 @@
 
 use super::TargetArgs;
 use super::emulation::EmulationArgs;
-use super::values::{Browser, Dialogs, OnInfraFailure, duration, pair};
+use super::values::{Browser, Dialogs, Isolation, OnInfraFailure, duration, pair};
 use clap::{Args, ValueHint};
 use gauntlet_proto::{edge::wire_duration, v1};
 use std::path::PathBuf;
@@ -106,6 +106,9 @@ pub(crate) struct OptionArgs {
     /// Also compare the URL and title that a recording saw after a navigation.
     #[arg(long)]
     pub(crate) strict_navigation: bool,
+    /// What keeps tests apart: a context of its own for each, or one that is cleared between them.
+    #[arg(long, value_enum, default_value_t = Isolation::Context)]
+    pub(crate) isolation: Isolation,
     #[command(flatten)]
     pub(crate) emulation: EmulationArgs,
 }
@@ -175,6 +178,7 @@ impl OptionArgs {
             run_timeout: self.run_timeout.map(wire_duration),
             emulation: self.emulation.wire(),
             strict_navigation: self.strict_navigation,
+            isolation: v1::Isolation::from(self.isolation) as i32,
         }
     }
 }

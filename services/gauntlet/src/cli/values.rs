@@ -46,6 +46,24 @@ impl From<OnInfraFailure> for v1::OnInfraFailure {
     }
 }
 
+/// What keeps tests apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Isolation {
+    /// A browser context of its own for each.
+    Context,
+    /// One context, cleared between tests and replaced where that fails. Chromium only.
+    Reset,
+}
+
+impl From<Isolation> for v1::Isolation {
+    fn from(isolation: Isolation) -> Self {
+        match isolation {
+            Isolation::Context => Self::Context,
+            Isolation::Reset => Self::Reset,
+        }
+    }
+}
+
 /// What happens to dialogs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Dialogs {

@@ -14,13 +14,7 @@ const LATENCY_MS_MAX: i32 = 60_000;
 /// Adds what is wrong with `emulation` for `browser`.
 pub(crate) fn check(emulation: &v1::Emulation, browser: v1::Browser, violations: &mut Violations) {
     sense(emulation, violations);
-    let engine = match browser {
-        v1::Browser::Unspecified | v1::Browser::Chromium | v1::Browser::ChromiumFull => {
-            Engine::Chromium
-        }
-        v1::Browser::Firefox => Engine::Firefox,
-        v1::Browser::Webkit => Engine::Webkit,
-    };
+    let engine = engine(browser);
     let mut able = |field: &str, support: Support| {
         if let Support::Impossible(why) = support {
             let text = format!("{} cannot do this: {why}", engine.as_str());
@@ -43,6 +37,17 @@ pub(crate) fn check(emulation: &v1::Emulation, browser: v1::Browser, violations:
         if wanted {
             able(field, belief(what, engine));
         }
+    }
+}
+
+/// Returns what drives a browser.
+pub(crate) fn engine(browser: v1::Browser) -> Engine {
+    match browser {
+        v1::Browser::Unspecified | v1::Browser::Chromium | v1::Browser::ChromiumFull => {
+            Engine::Chromium
+        }
+        v1::Browser::Firefox => Engine::Firefox,
+        v1::Browser::Webkit => Engine::Webkit,
     }
 }
 

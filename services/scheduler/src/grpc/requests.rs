@@ -5,6 +5,7 @@ use crate::abort::AbortRequest;
 use crate::admit::{NewRunRequest, Selection};
 use crate::retry::RetryRequest;
 use gauntlet_core::RunId;
+use gauntlet_core::flow::{Support, resets};
 use gauntlet_core::limits::{
     LISTED_TESTS_MAX, RUN_SHARDS_MAX, RUN_TESTS_MAX, RUN_TIMEOUT_MAX, SHARD_WORKERS_MAX,
     TEST_RETRIES_MAX, TEST_TIMEOUT_MAX,
@@ -151,6 +152,7 @@ fn check_options(options: &v1::RunOptions, violations: &mut Violations) {
     if let Some(emulation) = &options.emulation {
         emulation::check(emulation, options.browser(), violations);
     }
+    check_isolation(options, violations);
     let failures = options.stop_after_failures;
     let failures_max = u32::try_from(RUN_TESTS_MAX).unwrap_or(u32::MAX);
     let rule = number(failures_max);
@@ -166,6 +168,18 @@ fn check_options(options: &v1::RunOptions, violations: &mut Violations) {
         let range = Duration::from_secs(1)..=TEST_TIMEOUT_MAX;
         let ok = timeout.is_none_or(|timeout| range.contains(&timeout));
         violations.check(ok, "options.test_timeout", "must be between 1 s and 1 h");
+    }
+}
+
+fn check_isolation(options: &v1::RunOptions, violations: &mut Violations) {
+    let field = "options.isolation";
+    let known = v1::Isolation::try_from(options.isolation).is_ok();
+    violations.check(known, field, "is not a known value");
+    let engine = emulation::engine(options.browser());
+    if options.isolation() == v1::Isolation::Reset
+        && let Support::Impossible(why) = resets(engine)
+    {
+        violations.check(false, field, format!("{} cannot do this: {why}", engine.as_str()));
     }
 }
 
