@@ -220,7 +220,11 @@ fn content(signature: &Map<String, Value>, record: &Map<String, Value>) -> Optio
     let said = ["heading", "subheading"].iter().find_map(|name| print.get(name)?.as_str())?.trim();
     let item = list["itemSelector"].as_str().filter(|css| !css.trim().is_empty())?;
     let own = record.get("css")?.as_str()?.rsplit(" > ").next()?;
-    if said.is_empty() || own.contains(":has-text(") || item.contains(":has-text(") {
+    if said.is_empty()
+        || own.trim().is_empty()
+        || own.contains(":has-text(")
+        || item.contains(":has-text(")
+    {
         return None;
     }
     let item = Selector::HasText { css: item.to_owned(), text: said.to_owned() };

@@ -396,3 +396,15 @@ fn g2_a_file_is_given_by_its_name_whatever_folder_the_browser_told() {
         assert_eq!(value, name);
     }
 }
+
+#[test]
+fn a_signature_of_an_item_counts_only_where_the_element_within_it_is_known() {
+    let signature =
+        json!({"listContainer": {"itemSelector": "li"}, "contentFingerprint": {"heading": "A"}});
+    for (css, count) in [("ul > li > button", 2), ("ul > li > ", 1), ("", 1)] {
+        let selector = json!({"id": "buy", "css": css});
+        let more = json!({"contentSignature": signature, "selector": selector});
+        let parts = alternatives(more).0.into_iter().filter(|chain| chain.parts.len() == 2);
+        assert_eq!(parts.count() + 1, count, "{css:?}");
+    }
+}
