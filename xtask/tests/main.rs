@@ -27,7 +27,7 @@ fn keys(value: &Value, found: &mut BTreeSet<String>) {
         Value::Object(fields) => {
             for (key, value) in fields {
                 found.insert(key.clone());
-                if !["cpu_ms", "peak_rss_mib"].contains(&key.as_str()) {
+                if !["cpu_ms", "cpu_ms_per_run", "peak_rss_mib"].contains(&key.as_str()) {
                     keys(value, found);
                 }
             }
