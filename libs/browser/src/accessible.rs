@@ -29,7 +29,7 @@ impl Session<'_> {
     ) -> Result<Vec<Value>, DriverError> {
         if self.driver.has_cdp() {
             self.accessible_by_cdp(root, name, role, deadline).await
-        } else if self.pages.has_bidi() {
+        } else if self.pages.has_user_contexts() {
             self.accessible_by_bidi(root, name, role, deadline).await
         } else {
             self.accessible_by_asking(root, name, role, deadline).await

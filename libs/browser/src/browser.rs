@@ -9,6 +9,7 @@ use crate::{
     BrowserConfig, Grid, LaunchError, Programs,
     bidi::Bidi,
     classic::Classic,
+    devtools::DevTools,
     driver::Driver,
     endpoint::{Endpoint, Opened},
     error::DriverError,
@@ -16,7 +17,6 @@ use crate::{
     memory,
     pages::Pages,
     process::DriverProcess,
-    reset::Resetter,
     tab::Stage,
 };
 
@@ -34,8 +34,6 @@ pub struct Browser {
     pub(crate) driver: Driver,
     pub(crate) pages: Arc<Pages>,
     pub(crate) stage: Stage,
-    /// Clears contexts, where that can be done.
-    pub(crate) resetter: Option<Arc<Resetter>>,
     pub(crate) healthy: bool,
     pub(crate) script_timeout: Duration,
     engine: Engine,
@@ -95,18 +93,11 @@ impl Browser {
         };
         let (engine, limit) = (config.kind.engine(), config.launch_timeout);
         let (driver, pages) = connect(&host, engine, limit).await?;
-        let resetter = match &host {
-            Host::Process(process, _) if driver.has_cdp() => {
-                Some(Arc::new(Resetter::new(process.profile.clone())))
-            }
-            _ => None,
-        };
         Ok(Self {
             host,
             driver,
             pages: Arc::new(pages),
             stage: Stage::default(),
-            resetter,
             healthy: true,
             script_timeout: Duration::ZERO,
             engine,
@@ -122,7 +113,7 @@ impl Browser {
     pub(crate) async fn freshen(&mut self) -> Result<(), LaunchError> {
         self.tests += 1;
         let Host::Grid(grid) = &self.host else { return Ok(()) };
-        if self.tests > 1 && !self.pages.has_bidi() {
+        if self.tests > 1 && !self.pages.has_user_contexts() {
             grid.close(&self.driver.id).await;
             let (driver, pages) = connect(&self.host, self.engine, self.launch_timeout).await?;
             (self.driver, self.pages) = (driver, Arc::new(pages));
@@ -135,7 +126,7 @@ impl Browser {
     pub(crate) async fn is_worn(&self) -> bool {
         let Host::Process(process, _) = &self.host else { return self.tests >= self.tests_max };
         // Measured: one `WebKitWebDriver` in fifty never opened a session after it had closed one.
-        if !self.pages.has_bidi() || self.tests >= self.tests_max {
+        if !self.pages.has_user_contexts() || self.tests >= self.tests_max {
             return true;
         }
         if !self.tests.is_multiple_of(TESTS_PER_WEIGHING) {
@@ -225,7 +216,7 @@ fn close_behind(grid: &Arc<Grid>, id: &str) {
     }
 }
 
-/// Opens a session, and `BiDi` with it where it is given.
+/// Opens a session, and what tells of its pages.
 async fn connect(
     host: &Host,
     engine: Engine,
@@ -252,6 +243,12 @@ async fn attach(
 ) -> Result<(Driver, Pages), LaunchError> {
     let endpoint = host.endpoint();
     let driver = Driver::attach(endpoint, opened).await?;
+    if let (Host::Process(process, _), Engine::Chromium) = (host, engine) {
+        let devtools = DevTools::connect(&process.profile).await;
+        let devtools =
+            devtools.map_err(|error| LaunchError::Session { detail: error.to_string() })?;
+        return Ok((driver, Pages::DevTools(Box::new(devtools))));
+    }
     let url = driver.capability("webSocketUrl").and_then(Value::as_str).map(str::to_owned);
     let bidi = match (url, host) {
         (Some(url), Host::Process(..)) => Some(Bidi::connect(&url, None).await?),

@@ -1,6 +1,8 @@
-//! A connection of our own to Chromium's `DevTools`, beside the driver's: many commands in flight, and what no driver passes on.
+//! A connection of our own to Chromium's `DevTools`, beside the driver's: many commands in flight, for any page of the browser.
 //!
-//! One task owns the socket. A request that is held back is answered with [`BLANK`] by that task, without asking anybody.
+//! One task owns the socket. What the browser tells on its own is given to a listener in that task, one event after the
+//! other; what the listener orders because of it is sent before anything else. A command fails at once when its page closes
+//! or crashes, and when the socket does.
 
 use std::{
     collections::HashMap,
@@ -12,7 +14,6 @@ use std::{
     time::Duration,
 };
 
-use base64::Engine as _;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::{
@@ -26,21 +27,45 @@ use crate::{
     error::{DriverError, cut},
 };
 
-/// The page that no site has sent.
-pub(crate) const BLANK: &str = "<!doctype html><html id=gauntlet-blank>";
-/// How long a command may take.
-const LIMIT: Duration = Duration::from_secs(5);
 /// Where Chromium says how it is reached, below its user data.
 const PORT_FILE: &str = "profile/DevToolsActivePort";
+/// What becomes of the commands to a page that crashes; Chromium says it in these words, too.
+const CRASHED: &str = "Target crashed";
 
-type Pending = Arc<Mutex<HashMap<u64, oneshot::Sender<Value>>>>;
+/// Something that the browser tells on its own.
+#[derive(Debug)]
+pub(crate) struct Event<'m> {
+    pub(crate) method: &'m str,
+    /// The session it is about; empty for the browser itself.
+    pub(crate) session: &'m str,
+    pub(crate) params: &'m Value,
+}
+
+/// A command whose answer nobody waits for, but perhaps the next command.
+#[derive(Debug)]
+pub(crate) struct Order {
+    pub(crate) session: String,
+    pub(crate) method: &'static str,
+    pub(crate) params: Value,
+    /// What is sent when it was answered.
+    pub(crate) then: Option<Box<Self>>,
+}
+
+impl Order {
+    pub(crate) fn new(session: &str, method: &'static str, params: Value) -> Self {
+        Self { session: session.to_owned(), method, params, then: None }
+    }
+}
+
+/// The commands on their way, by their ids: the session of each, and who waits.
+type Pending = Arc<Mutex<HashMap<u64, (String, oneshot::Sender<Value>)>>>;
 
 /// A connection to one browser.
 #[derive(Debug)]
 pub(crate) struct Cdp {
     out: mpsc::UnboundedSender<String>,
     pending: Pending,
-    next_id: AtomicU64,
+    next_id: Arc<AtomicU64>,
     task: JoinHandle<()>,
 }
 
@@ -52,7 +77,10 @@ impl Drop for Cdp {
 
 impl Cdp {
     /// Connects to the browser that has its files in `folder`.
-    pub(crate) async fn connect(folder: &Path) -> Result<Self, DriverError> {
+    pub(crate) async fn connect(
+        folder: &Path,
+        listener: impl FnMut(&Event<'_>) -> Vec<Order> + Send + 'static,
+    ) -> Result<Self, DriverError> {
         const CONNECT: &str = "DevTools";
         let lost = |reason: String| DriverError::Lost { command: CONNECT, reason: cut(&reason) };
         let said = tokio::fs::read_to_string(folder.join(PORT_FILE)).await;
@@ -61,62 +89,49 @@ impl Cdp {
         let url = format!("ws://127.0.0.1:{port}{path}");
         let (socket, _) =
             tokio_tungstenite::connect_async(url).await.map_err(|error| lost(error.to_string()))?;
-        let (out, mut orders) = mpsc::unbounded_channel::<String>();
+        let (out, orders) = mpsc::unbounded_channel();
         let pending = Pending::default();
-        let waiting = Arc::clone(&pending);
+        let next_id = Arc::new(AtomicU64::new(1));
+        let link = Link {
+            pending: Arc::clone(&pending),
+            next_id: Arc::clone(&next_id),
+            after: HashMap::new(),
+            listener,
+        };
         #[expect(
             clippy::disallowed_methods,
             reason = "the handle is owned here and aborted on drop"
         )]
-        let task = tokio::spawn(async move {
-            let (mut write, mut read) = socket.split();
-            loop {
-                let order = tokio::select! {
-                    Some(order) = orders.recv() => Some(order),
-                    message = read.next() => match message {
-                        Some(Ok(Message::Text(text))) => take(&waiting, &text),
-                        Some(Ok(Message::Close(_)) | Err(_)) | None => break,
-                        Some(Ok(_)) => None,
-                    },
-                };
-                if let Some(order) = order
-                    && write.send(Message::text(order)).await.is_err()
-                {
-                    break;
-                }
-            }
-            // Whoever waits learns at once that nothing will come.
-            lock(&waiting).clear();
-        });
-        Ok(Self { out, pending, next_id: AtomicU64::new(1), task })
+        let task = tokio::spawn(link.run(socket, orders));
+        Ok(Self { out, pending, next_id, task })
     }
 
     /// Sends a command to the browser, or to the page of a session, and waits for its answer.
     pub(crate) async fn command(
         &self,
-        session: Option<&str>,
+        session: &str,
         method: &'static str,
         params: Value,
+        limit: Duration,
     ) -> Result<Value, DriverError> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let mut order = json!({ "id": id, "method": method, "params": params });
-        if let Some(session) = session {
-            order["sessionId"] = json!(session);
-        }
         let (answer, wait) = oneshot::channel();
-        lock(&self.pending).insert(id, answer);
+        lock(&self.pending).insert(id, (session.to_owned(), answer));
         let gone =
             || DriverError::Crashed { command: method, reason: "its connection closed".to_owned() };
-        self.out.send(order.to_string()).map_err(|_| gone())?;
-        let mut answer = match tokio::time::timeout(LIMIT, wait).await {
+        self.out.send(message(id, session, method, &params)).map_err(|_| gone())?;
+        let mut answer = match tokio::time::timeout(limit, wait).await {
             Ok(answer) => answer.map_err(|_| gone())?,
             Err(_) => {
                 lock(&self.pending).remove(&id);
-                return Err(DriverError::Hung { command: method, after: LIMIT });
+                return Err(DriverError::Hung { command: method, after: limit });
             }
         };
         match answer["error"]["message"].as_str() {
             None => Ok(answer["result"].take()),
+            Some(CRASHED) => {
+                Err(DriverError::Crashed { command: method, reason: CRASHED.to_owned() })
+            }
             Some(message) => {
                 Err(DriverError::Remote { command: method, status: None, message: cut(message) })
             }
@@ -124,25 +139,90 @@ impl Cdp {
     }
 }
 
-/// Takes one message in; returns what to send because of it.
-fn take(pending: &Pending, text: &str) -> Option<String> {
-    let message: Value = serde_json::from_str(text).ok()?;
-    if let Some(id) = message["id"].as_u64() {
-        let answer = lock(pending).remove(&id)?;
-        let _ = answer.send(message);
-        return None;
+fn message(id: u64, session: &str, method: &str, params: &Value) -> String {
+    let mut message = json!({ "id": id, "method": method, "params": params });
+    if !session.is_empty() {
+        message["sessionId"] = json!(session);
     }
-    if message["method"] != "Fetch.requestPaused" {
-        return None;
+    message.to_string()
+}
+
+/// What the socket's task needs.
+struct Link<L> {
+    pending: Pending,
+    next_id: Arc<AtomicU64>,
+    /// What waits for the answer to the order of an id.
+    after: HashMap<u64, Order>,
+    listener: L,
+}
+
+type Socket =
+    tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
+
+impl<L: FnMut(&Event<'_>) -> Vec<Order>> Link<L> {
+    async fn run(mut self, socket: Socket, mut commands: mpsc::UnboundedReceiver<String>) {
+        let (mut write, mut read) = socket.split();
+        loop {
+            let messages = tokio::select! {
+                Some(command) = commands.recv() => vec![command],
+                message = read.next() => match message {
+                    Some(Ok(Message::Text(text))) => self.take(&text),
+                    Some(Ok(Message::Close(_)) | Err(_)) | None => break,
+                    Some(Ok(_)) => Vec::new(),
+                },
+            };
+            let mut sent = Ok(());
+            for message in messages {
+                sent = sent.and(write.feed(Message::text(message)).await);
+            }
+            if sent.is_err() || write.flush().await.is_err() {
+                break;
+            }
+        }
+        // Whoever waits learns at once that nothing will come.
+        lock(&self.pending).clear();
     }
-    let body = base64::engine::general_purpose::STANDARD.encode(BLANK);
-    let params = json!({
-        "requestId": message["params"]["requestId"], "responseCode": 200, "body": body,
-        "responseHeaders": [{ "name": "content-type", "value": "text/html" }],
-    });
-    // Nobody waits for its answer: ids of commands begin with 1.
-    let fulfil = json!({
-        "id": 0, "method": "Fetch.fulfillRequest", "params": params, "sessionId": message["sessionId"],
-    });
-    Some(fulfil.to_string())
+
+    /// Takes one message in; returns what to send because of it.
+    fn take(&mut self, text: &str) -> Vec<String> {
+        let Ok(told) = serde_json::from_str::<Value>(text) else { return Vec::new() };
+        if let Some(id) = told["id"].as_u64() {
+            if let Some((_, answer)) = lock(&self.pending).remove(&id) {
+                let _ = answer.send(told);
+            }
+            return self.after.remove(&id).map(|order| self.give(order)).into_iter().collect();
+        }
+        let event = Event {
+            method: told["method"].as_str().unwrap_or_default(),
+            session: told["sessionId"].as_str().unwrap_or_default(),
+            params: &told["params"],
+        };
+        match event.method {
+            "Target.detachedFromTarget" => {
+                self.refuse(event.params["sessionId"].as_str(), "the page was closed");
+            }
+            "Inspector.targetCrashed" => self.refuse(Some(event.session), CRASHED),
+            _ => {}
+        }
+        let orders = (self.listener)(&event);
+        orders.into_iter().map(|order| self.give(order)).collect()
+    }
+
+    fn give(&mut self, order: Order) -> String {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        if let Some(then) = order.then {
+            self.after.insert(id, *then);
+        }
+        message(id, &order.session, order.method, &order.params)
+    }
+
+    /// Answers the commands to a page that will not.
+    fn refuse(&mut self, session: Option<&str>, why: &str) {
+        let Some(session) = session else { return };
+        let mut pending = lock(&self.pending);
+        self.after.retain(|_, order| order.session != session);
+        for (_, (_, answer)) in pending.extract_if(|_, (its, _)| its == session) {
+            let _ = answer.send(json!({ "error": { "message": why } }));
+        }
+    }
 }

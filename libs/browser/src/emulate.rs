@@ -32,7 +32,7 @@ impl Session<'_> {
         if self.driver.has_cdp() {
             let clear = ("Emulation.clearDeviceMetricsOverride", json!({}));
             page_cdp((self.driver, self.pages), &page, clear, limit).await?;
-        } else if self.pages.has_bidi() {
+        } else if self.pages.has_user_contexts() {
             let none = json!({ "context": page, "viewport": null, "devicePixelRatio": null });
             self.pages.command("browsingContext.setViewport", none, limit).await?;
         }
@@ -79,27 +79,31 @@ pub(crate) async fn set_screen(
 ) -> Result<(), DriverError> {
     if driver.has_cdp() {
         emulate_by_cdp((driver, pages), page, change, limit).await
-    } else if pages.has_bidi() {
+    } else if pages.has_user_contexts() {
         emulate_by_bidi(pages, page, change, limit).await
     } else {
         resize(driver, change.1, limit).await
     }
 }
 
-/// Sends a `DevTools` command to a page; with `BiDi` the driver need not switch to it.
+/// Sends a `DevTools` command to a page; where pages have a connection, the driver need not switch to it.
 async fn page_cdp(
     (driver, pages): (&Driver, &Pages),
     page: &str,
-    (command, params): (&str, Value),
+    (command, params): (&'static str, Value),
     limit: Duration,
 ) -> Result<Value, DriverError> {
-    if !pages.has_bidi() {
-        return driver.cdp(command, params, limit).await;
+    match pages {
+        Pages::DevTools(devtools) => devtools.page(page, command, params, limit).await,
+        Pages::Classic(_) => driver.cdp(command, params, limit).await,
+        Pages::Bidi(_) => {
+            let context = json!({ "context": page });
+            let session = pages.command("goog:cdp.getSession", context, limit).await?;
+            let order =
+                json!({ "method": command, "params": params, "session": session["session"] });
+            pages.command("goog:cdp.sendCommand", order, limit).await
+        }
     }
-    let context = json!({ "context": page });
-    let session = pages.command("goog:cdp.getSession", context, limit).await?;
-    let order = json!({ "method": command, "params": params, "session": session["session"] });
-    pages.command("goog:cdp.sendCommand", order, limit).await
 }
 
 async fn emulate_by_cdp(

@@ -121,11 +121,11 @@ pub(crate) fn capabilities(
     let own = match config.kind {
         // With "chrome" a classic session on the headless shell fails.
         BrowserKind::HeadlessShell => json!({
-            "browserName": "chrome-headless-shell", "webSocketUrl": true,
+            "browserName": "chrome-headless-shell",
             "goog:chromeOptions": { "binary": binary, "args": flags(config, folder) },
         }),
         BrowserKind::Chromium | BrowserKind::ChromiumHeaded => json!({
-            "browserName": "chrome", "webSocketUrl": true,
+            "browserName": "chrome",
             "goog:chromeOptions": { "binary": binary, "args": flags(config, folder) },
         }),
         BrowserKind::Firefox | BrowserKind::FirefoxHeaded => {
@@ -184,6 +184,7 @@ fn flags(config: &BrowserConfig, folder: &Path) -> Vec<String> {
         "--disable-default-apps",
         "--disable-extensions",
         "--disable-dev-shm-usage",
+        "--disable-back-forward-cache",
         "--disable-background-timer-throttling",
         "--disable-backgrounding-occluded-windows",
         "--disable-renderer-backgrounding",

@@ -25,6 +25,7 @@ mod cdp;
 mod classic;
 mod config;
 mod control;
+mod devtools;
 mod driver;
 mod emulate;
 mod endpoint;

@@ -1,4 +1,4 @@
-//! Console and network of a test, as the browser tells them over `BiDi`. Bounded; secrets are redacted before anybody sees.
+//! Console and network of a test, as the browser tells them. Bounded; secrets are redacted before anybody sees.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -118,9 +118,15 @@ fn without_user(url: &str) -> String {
 
 impl Session<'_> {
     /// Has console and network told, from the first test of a browser that wants them on: to subscribe for each test costs
-    /// it some 20 ms. Without `BiDi` nobody tells them.
+    /// it some 20 ms. Nobody tells them to who has to look.
     pub(crate) async fn keep_logs(&self) -> Result<(), DriverError> {
-        let Pages::Bidi(bidi) = self.pages else { return Ok(()) };
+        let bidi = match self.pages {
+            Pages::DevTools(devtools) => {
+                return devtools.tell_logs(self.user_context.as_deref().unwrap_or_default()).await;
+            }
+            Pages::Bidi(bidi) => bidi,
+            Pages::Classic(_) => return Ok(()),
+        };
         if bidi.tells_logs.load(Ordering::Relaxed) {
             return Ok(());
         }

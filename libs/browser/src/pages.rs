@@ -1,7 +1,8 @@
-//! What the pages of a session do, and orders to them: by `BiDi` where the session has it, else by looking again and again.
+//! What the pages of a session do, and orders to them: by `DevTools` where they can be reached, by `BiDi` where the session has it,
+//! else by looking again and again.
 //!
-//! [`Pages`] is the seam. Both sides keep [`Events`] up to date, and both take the few `BiDi` commands that steps need; what
-//! a session without `BiDi` cannot do is [`DriverError::Unsupported`].
+//! [`Pages`] is the seam. All sides keep [`Events`] up to date, and all take the few `BiDi` commands that steps need; what
+//! one of them cannot do is [`DriverError::Unsupported`].
 
 use std::{sync::MutexGuard, time::Duration};
 
@@ -11,27 +12,39 @@ use tokio::time::Instant;
 use crate::{
     bidi::{Bidi, Events},
     classic::Classic,
+    devtools::DevTools,
     error::DriverError,
 };
 
 /// The pages of one session.
 #[derive(Debug)]
 pub(crate) enum Pages {
-    /// They tell what they do.
+    /// They tell what they do, in a Chromium of this machine.
+    DevTools(Box<DevTools>),
+    /// They tell what they do, in any browser that has `BiDi`.
     Bidi(Bidi),
     /// They have to be looked at.
     Classic(Box<Classic>),
 }
 
 impl Pages {
-    /// Tells whether the session has `BiDi`.
-    pub(crate) fn has_bidi(&self) -> bool {
-        matches!(self, Self::Bidi(_))
+    /// Tells whether each test can have a user context of its own.
+    pub(crate) fn has_user_contexts(&self) -> bool {
+        !matches!(self, Self::Classic(_))
+    }
+
+    /// Returns the `DevTools`, if they are reached beside the driver.
+    pub(crate) fn devtools(&self) -> Option<&DevTools> {
+        match self {
+            Self::DevTools(devtools) => Some(devtools),
+            Self::Bidi(_) | Self::Classic(_) => None,
+        }
     }
 
     /// Looks at what has happened so far.
     pub(crate) fn events(&self) -> MutexGuard<'_, Events> {
         match self {
+            Self::DevTools(devtools) => devtools.events(),
             Self::Bidi(bidi) => bidi.events(),
             Self::Classic(classic) => classic.events(),
         }
@@ -44,6 +57,7 @@ impl Pages {
         look: impl FnMut(&Events) -> Option<T>,
     ) -> Option<T> {
         match self {
+            Self::DevTools(devtools) => devtools.wait_for(deadline, look).await,
             Self::Bidi(bidi) => bidi.wait_for(deadline, look).await,
             Self::Classic(classic) => classic.wait_for(deadline, look).await,
         }
@@ -57,15 +71,16 @@ impl Pages {
         limit: Duration,
     ) -> Result<Value, DriverError> {
         match self {
+            Self::DevTools(devtools) => devtools.command(method, params, limit).await,
             Self::Bidi(bidi) => bidi.command(method, params, limit).await,
             Self::Classic(classic) => classic.command(method, &params, limit).await,
         }
     }
 
-    /// Gives a dialog that is in the way its answer; with `BiDi` it has got it already, or is about to.
+    /// Gives a dialog that is in the way its answer; where pages tell, it has got it already, or is about to.
     pub(crate) async fn answer_dialog(&self, limit: Duration) -> Result<(), DriverError> {
         match self {
-            Self::Bidi(_) => Ok(()),
+            Self::DevTools(_) | Self::Bidi(_) => Ok(()),
             Self::Classic(classic) => classic.answer_dialog(limit).await,
         }
     }

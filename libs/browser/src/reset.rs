@@ -4,15 +4,14 @@
 //! Chromium only, and only where its `DevTools` can be reached beside the driver. What cannot be undone with certainty
 //! (network conditions, a window's size, logins by URL, frames of other sites) is not tried: such a context is replaced.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use gauntlet_core::flow::Viewport;
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
 
 use crate::{
-    cdp::Cdp,
+    devtools::{BLANK_PATH, DevTools, blank_pages},
     driver::{Driver, GRACE},
     emulate::set_screen,
     error::DriverError,
@@ -23,9 +22,10 @@ use crate::{
 
 /// How long it may take before a new context is the better choice.
 const LIMIT: Duration = Duration::from_secs(5);
+/// How often a site is cleared before its context is given up.
+const CLEARINGS_MAX: u32 = 3;
 /// Origins that are visited again to clear them.
 const ORIGINS_MAX: usize = 4;
-const BLANK_PATH: &str = "/.well-known/gauntlet-blank";
 const SEEN: &str = include_str!("js/seen.js");
 const SEEN_AT_LAST: &str = include_str!("js/seen_at_last.js");
 
@@ -59,110 +59,87 @@ pub(crate) enum Dirty {
     Driver(#[from] DriverError),
 }
 
-/// Clears contexts of one browser.
-#[derive(Debug)]
-pub(crate) struct Resetter {
-    folder: PathBuf,
-    cdp: OnceCell<Cdp>,
+/// Clears the tab's context and makes sure that it is clear.
+pub(crate) async fn reset(
+    pages: &Pages,
+    driver: &Driver,
+    tab: &Tab,
+    traces: &Traces,
+) -> Result<(), Dirty> {
+    if let Some(what) = traces.lasting {
+        return Err(Dirty::Lasting(what));
+    }
+    let reset = clear_and_look(pages, driver, tab, traces);
+    tokio::time::timeout(LIMIT, reset).await.map_err(|_| Dirty::TooSlow)?
 }
 
-impl Resetter {
-    /// Returns one for the browser that has its files in `folder`; it connects when it is first needed.
-    pub(crate) fn new(folder: PathBuf) -> Self {
-        Self { folder, cdp: OnceCell::new() }
+async fn clear_and_look(
+    pages: &Pages,
+    driver: &Driver,
+    tab: &Tab,
+    traces: &Traces,
+) -> Result<(), Dirty> {
+    let Some(devtools) = pages.devtools() else {
+        return Err(Dirty::Lasting("what a browser without DevTools keeps"));
+    };
+    if let Some(page) = &traces.dialog {
+        let dismiss = json!({ "context": page, "accept": false });
+        match pages.command("browsingContext.handleUserPrompt", dismiss, GRACE).await {
+            // It was answered meanwhile.
+            Err(error) if !error.is_fatal() => {}
+            answer => drop(answer?),
+        }
     }
-
-    /// Clears the tab's context and makes sure that it is clear.
-    pub(crate) async fn reset(
-        &self,
-        pages: &Pages,
-        driver: &Driver,
-        tab: &mut Tab,
-        traces: &Traces,
-    ) -> Result<(), Dirty> {
-        if let Some(what) = traces.lasting {
-            return Err(Dirty::Lasting(what));
-        }
-        let reset = self.clear_and_look(pages, driver, tab, traces);
-        tokio::time::timeout(LIMIT, reset).await.map_err(|_| Dirty::TooSlow)?
+    if let Some(now) = traces.screen.filter(|now| *now != tab.screen()) {
+        set_screen((driver, pages), &tab.page, (now, tab.screen()), GRACE).await?;
     }
-
-    async fn clear_and_look(
-        &self,
-        pages: &Pages,
-        driver: &Driver,
-        tab: &mut Tab,
-        traces: &Traces,
-    ) -> Result<(), Dirty> {
-        if let Some(page) = &traces.dialog {
-            let dismiss = json!({ "context": page, "accept": false });
-            match pages.command("browsingContext.handleUserPrompt", dismiss, GRACE).await {
-                // It was answered meanwhile.
-                Err(error) if !error.is_fatal() => {}
-                answer => drop(answer?),
-            }
-        }
-        if let Some(now) = traces.screen.filter(|now| *now != tab.screen()) {
-            set_screen((driver, pages), &tab.page, (now, tab.screen()), GRACE).await?;
-        }
-        let cdp = self.cdp.get_or_try_init(|| Cdp::connect(&self.folder)).await?;
-        let session = match &tab.session {
-            Some(session) => session.clone(),
-            None => {
-                let attach = json!({ "targetId": tab.page, "flatten": true });
-                let attached = cdp.command(None, "Target.attachToTarget", attach).await?;
-                tab.session
-                    .insert(attached["sessionId"].as_str().unwrap_or_default().into())
-                    .clone()
-            }
-        };
-        let clearing = Clearing { cdp, session: &session, tab };
-        try_join_all(
-            traces.windows.iter().map(|window| {
-                clearing.browser("Target.closeTarget", json!({ "targetId": window }))
-            }),
-        )
-        .await?;
-        // Where no page was loaded and no script was run, there is nothing to clear; only to look at.
-        if traces.acted || !traces.origins.is_empty() {
-            clearing.clear(&traces.origins).await?;
-        }
-        clearing.look().await
+    let clearing = Clearing { devtools, tab };
+    try_join_all(
+        traces
+            .windows
+            .iter()
+            .map(|window| clearing.browser("Target.closeTarget", json!({ "targetId": window }))),
+    )
+    .await?;
+    // Where no page was loaded and no script was run, there is nothing to clear; only to look at.
+    if traces.acted || !traces.origins.is_empty() {
+        clearing.clear(&traces.origins).await?;
     }
+    clearing.look().await
 }
 
 /// The clearing of one tab.
 struct Clearing<'t> {
-    cdp: &'t Cdp,
-    session: &'t str,
+    devtools: &'t DevTools,
     tab: &'t Tab,
 }
 
 impl Clearing<'_> {
     async fn page(&self, method: &'static str, params: Value) -> Result<Value, DriverError> {
-        self.cdp.command(Some(self.session), method, params).await
+        self.devtools.page(&self.tab.page, method, params, LIMIT).await
     }
 
     async fn browser(&self, method: &'static str, params: Value) -> Result<Value, DriverError> {
-        self.cdp.command(None, method, params).await
+        self.devtools.browser(method, params).await
     }
 
     async fn clear(&self, origins: &[String]) -> Result<(), Dirty> {
         let context = json!({ "browserContextId": self.tab.user_context });
         for origin in origins {
             // The old page says its last words before the blank one is there: only then it can be cleared for good.
-            let blank = json!({ "patterns": [{ "urlPattern": format!("*{BLANK_PATH}") }] });
             let url = json!({ "url": format!("{origin}{BLANK_PATH}") });
-            tokio::try_join!(self.page("Fetch.enable", blank), self.page("Page.navigate", url))?;
-            let all = json!({ "origin": origin, "storageTypes": "all" });
             tokio::try_join!(
-                self.page("Storage.clearDataForOrigin", all),
-                self.browser("Storage.clearCookies", context.clone()),
-                self.browser("Browser.resetPermissions", context.clone()),
-                self.page("Network.clearBrowserCache", json!({})),
+                self.page("Fetch.enable", blank_pages()),
+                self.page("Page.navigate", url)
             )?;
-            let permissions = Value::from(self.tab.permissions());
-            self.see(&SEEN.replace("PERMISSIONS", &permissions.to_string())).await?;
+            // What the old page stored with its last words may arrive after the clearing; then it is cleared once more.
+            let mut seen = self.clear_origin(origin).await;
+            for _ in 1..CLEARINGS_MAX {
+                if matches!(seen, Err(Dirty::Left(_))) {
+                    seen = self.clear_origin(origin).await;
+                }
+            }
+            seen?;
         }
         tokio::try_join!(
             self.page("Fetch.disable", json!({})),
@@ -171,12 +148,28 @@ impl Clearing<'_> {
             self.page("Network.enable", json!({})),
             self.page("Network.setCacheDisabled", json!({ "cacheDisabled": true })),
             self.page("Network.disable", json!({})),
+            // Where the test's logs were kept, it was on.
+            self.page("Runtime.disable", json!({})),
             self.page("Page.navigate", json!({ "url": "about:blank" })),
         )?;
         // Only when the new document is there, the way back to the old ones can be cut.
         self.page("Runtime.evaluate", json!({ "expression": "0" })).await?;
         self.page("Page.resetNavigationHistory", json!({})).await?;
         Ok(())
+    }
+
+    /// Clears what a site keeps, and looks, in the blank page of that site.
+    async fn clear_origin(&self, origin: &str) -> Result<(), Dirty> {
+        let context = json!({ "browserContextId": self.tab.user_context });
+        let all = json!({ "origin": origin, "storageTypes": "all" });
+        tokio::try_join!(
+            self.page("Storage.clearDataForOrigin", all),
+            self.browser("Storage.clearCookies", context.clone()),
+            self.browser("Browser.resetPermissions", context),
+            self.page("Network.clearBrowserCache", json!({})),
+        )?;
+        let permissions = Value::from(self.tab.permissions());
+        self.see(&SEEN.replace("PERMISSIONS", &permissions.to_string())).await
     }
 
     /// Looks at what is outside of any site's reach.

@@ -117,7 +117,7 @@ impl Browser {
             self.script_timeout = longest;
         }
         let device = Device::of(options);
-        let tab = match self.pages.has_bidi() {
+        let tab = match self.pages.has_user_contexts() {
             true => Some(self.stage.tab(&self.pages, &self.driver, device).await?),
             false => None,
         };
@@ -165,8 +165,8 @@ impl Browser {
             return result;
         }
         if let Some((tab, traces)) = left {
-            let resetter = self.resetter.as_ref().filter(|_| options.isolation == Isolation::Reset);
-            self.stage.leave((&self.pages, &self.driver), tab, traces, resetter);
+            let clears = options.isolation == Isolation::Reset;
+            self.stage.leave((&self.pages, &self.driver), tab, traces, clears);
         }
         self.healthy = true;
         result

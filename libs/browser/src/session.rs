@@ -98,7 +98,7 @@ pub(crate) struct Session<'b> {
     pub(crate) base_url: Option<String>,
     /// The window and the way down to the frame that steps have chosen, for [`Target::Current`].
     pub(crate) current: Option<(String, Vec<u16>)>,
-    /// The context that isolates the test; without `BiDi` the session itself does.
+    /// The context that isolates the test; where there is none, the session itself does.
     pub(crate) user_context: Option<String>,
 }
 
@@ -108,7 +108,7 @@ pub(crate) fn limit(deadline: Instant) -> Duration {
 }
 
 impl<'b> Session<'b> {
-    /// Begins a test in its tab; without `BiDi` in the tab of the session, which nobody had before.
+    /// Begins a test in its tab; without user contexts in the tab of the session, which nobody had before.
     pub(crate) async fn open(
         driver: &'b Driver,
         pages: &'b Pages,
@@ -306,7 +306,7 @@ impl<'b> Session<'b> {
     pub(crate) async fn screenshot(&mut self, limit: Duration) -> Option<Vec<u8>> {
         use base64::Engine as _;
         self.arrive().await.ok()?;
-        // Measured: for a popup `BiDi` never answers, so the driver is asked first.
+        // Measured: for a popup chromedriver's `BiDi` never answers, so the driver is asked first.
         let taken = if self.driver.has_cdp() {
             self.driver.cdp("Page.captureScreenshot", json!({}), limit / 2).await
         } else {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::{
+    devtools::DevTools,
     driver::GRACE,
     error::DriverError,
     session::{Session, Stop},
@@ -78,7 +79,10 @@ impl Session<'_> {
         let tab = json!({ "type": "tab", "userContext": self.user_context, "background": true });
         let made = self.pages.command("browsingContext.create", tab, GRACE).await?;
         let tab = made["context"].as_str().unwrap_or_default().to_owned();
-        let answered = self.answer_for_sites(&tab, state).await;
+        let answered = match self.pages.devtools() {
+            Some(devtools) => write_at_sites(devtools, &tab, state).await.map_err(Stop::from),
+            None => self.answer_for_sites(&tab, state).await,
+        };
         let close = json!({ "context": tab });
         self.pages.command("browsingContext.close", close, GRACE).await?;
         answered
@@ -133,6 +137,18 @@ impl Session<'_> {
         };
         Ok(json!({ "partition": { "type": "storageKey", "userContext": user_context } }))
     }
+}
+
+/// Writes into the local storage of each origin, in pages that the sites have not sent.
+async fn write_at_sites(
+    devtools: &DevTools,
+    tab: &str,
+    state: &StorageState,
+) -> Result<(), DriverError> {
+    for (origin, entries) in &state.origins {
+        devtools.call_at_site(tab, origin, WRITE, &entries.to_string()).await?;
+    }
+    Ok(())
 }
 
 /// Returns a cookie as it can be set again.

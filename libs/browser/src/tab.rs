@@ -18,7 +18,7 @@ use crate::{
     emulate::{pretend, set_screen},
     error::DriverError,
     pages::Pages,
-    reset::{Resetter, Traces},
+    reset::{Traces, reset},
 };
 
 /// What the pages of a context are made to believe from its beginning.
@@ -40,8 +40,6 @@ pub(crate) struct Tab {
     pub(crate) user_context: String,
     pub(crate) page: String,
     pub(crate) device: Device,
-    /// Our own connection's session with the page, once it was needed.
-    pub(crate) session: Option<String>,
 }
 
 impl Tab {
@@ -64,7 +62,7 @@ impl Tab {
         // As it is by itself.
         let plain = Viewport { has_touch: false, ..device.viewport };
         set_screen((driver, pages), &page, (plain, device.viewport), GRACE).await?;
-        Ok(Self { user_context, page, device, session: None })
+        Ok(Self { user_context, page, device })
     }
 
     async fn remove(self, pages: &Pages) -> Result<(), DriverError> {
@@ -139,15 +137,14 @@ impl Stage {
     pub(crate) fn leave(
         &mut self,
         (pages, driver): (&Arc<Pages>, &Driver),
-        mut tab: Tab,
+        tab: Tab,
         traces: Traces,
-        resetter: Option<&Arc<Resetter>>,
+        clears: bool,
     ) {
         let (pages, driver, made) = (Arc::clone(pages), driver.clone(), Arc::clone(&self.made));
-        let resetter = resetter.map(Arc::clone);
         self.next = Some(Task::spawn(async move {
-            if let Some(resetter) = resetter {
-                match resetter.reset(&pages, &driver, &mut tab, &traces).await {
+            if clears && pages.devtools().is_some() {
+                match reset(&pages, &driver, &tab, &traces).await {
                     Ok(()) => return Ok(tab),
                     Err(dirty) => {
                         tracing::info!(reason = %dirty, "the context is replaced, it could not be cleared");

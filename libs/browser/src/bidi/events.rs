@@ -19,6 +19,8 @@ pub(crate) struct Context {
     pub(crate) parent: Option<String>,
     /// When it was created; siblings are ordered by it.
     pub(crate) created: u64,
+    /// The document whose `load` came last, by the id of its navigation.
+    pub(crate) document: String,
     started: u64,
     ready: u64,
     loaded: u64,
@@ -184,6 +186,12 @@ impl Events {
         })
     }
 
+    /// Tells whether the browser's own page about a failure after `mark` is there.
+    pub(crate) fn shows_failure(&self, page: &str, mark: u64) -> bool {
+        let context = self.contexts.get(page);
+        context.is_none_or(|page| page.failed > mark && page.loaded > page.failed)
+    }
+
     /// Tells whether a navigation has started after `mark` in this page.
     pub(crate) fn started_since(&self, page: &str, mark: u64) -> bool {
         self.contexts.get(page).is_some_and(|context| context.started > mark)
@@ -236,8 +244,7 @@ impl Events {
         match event {
             "contextCreated" => self.create(id, params),
             "contextDestroyed" => {
-                self.contexts.remove(&id);
-                self.contexts.retain(|_, context| context.parent.as_deref() != Some(id.as_str()));
+                self.remove(&id);
             }
             "userPromptOpened" => return self.dialog(&id, params),
             "userPromptClosed" => (self.held, self.open_dialog) = (false, None),
@@ -250,7 +257,13 @@ impl Events {
                         self.visit(&id);
                     }
                     "domContentLoaded" => context.ready = now,
-                    "load" => context.loaded = now,
+                    "load" => {
+                        context.loaded = now;
+                        params["navigation"]
+                            .as_str()
+                            .unwrap_or_default()
+                            .clone_into(&mut context.document);
+                    }
                     "fragmentNavigated" | "historyUpdated" => {
                         context.within = now;
                         context.url = url?;
@@ -277,6 +290,14 @@ impl Events {
             Context { url, user_context, parent, created: self.now, ..Context::default() };
         self.contexts.insert(id.clone(), context);
         self.visit(&id);
+    }
+
+    /// Forgets a page or frame, and all frames below it.
+    fn remove(&mut self, id: &str) {
+        self.contexts.remove(id);
+        for child in self.children(id) {
+            self.remove(&child);
+        }
     }
 
     /// Notes where the running test has been.
