@@ -6,7 +6,7 @@ use gauntlet_core::flow::FailureClass;
 use serde_json::{Map, Value};
 
 use crate::{
-    BrowserConfig, Grid, LaunchError, Programs,
+    BrowserConfig, BrowserKind, Grid, LaunchError, Programs,
     bidi::Bidi,
     classic::Classic,
     devtools::DevTools,
@@ -34,6 +34,8 @@ pub struct Browser {
     pub(crate) driver: Driver,
     pub(crate) pages: Arc<Pages>,
     pub(crate) stage: Stage,
+    /// Whether the next tab is made beside the test that runs.
+    pub(crate) prepares: bool,
     pub(crate) healthy: bool,
     pub(crate) script_timeout: Duration,
     engine: Engine,
@@ -98,6 +100,9 @@ impl Browser {
             driver,
             pages: Arc::new(pages),
             stage: Stage::default(),
+            // Measured: without a window of its own no page of Chromium loses the focus to another context's page.
+            prepares: matches!(config.kind, BrowserKind::HeadlessShell | BrowserKind::Chromium)
+                && config.grid.is_none(),
             healthy: true,
             script_timeout: Duration::ZERO,
             engine,

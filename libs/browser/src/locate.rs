@@ -22,7 +22,7 @@ const LOCATE: &str = concat!(include_str!("js/read.js"), include_str!("js/locate
 const READY: &str = include_str!("js/ready.js");
 
 /// Longest look of one script: a page that moves on or a dialog is noticed between two looks.
-const LOOK: Duration = Duration::from_millis(500);
+pub(crate) const LOOK: Duration = Duration::from_millis(500);
 
 /// What an element must be ready for.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +31,7 @@ pub(crate) enum Want<'p> {
     Click(Option<&'p Point>),
     /// As for a click, but it may be disabled.
     Hover(Option<&'p Point>),
-    /// Can be seen, is enabled and not read-only, and stands still.
+    /// Can be seen, is enabled and not read-only.
     Fill,
     /// Can be seen and stands still.
     Scroll,

@@ -118,9 +118,12 @@ impl Browser {
         }
         let device = Device::of(options);
         let tab = match self.pages.has_user_contexts() {
-            true => Some(self.stage.tab(&self.pages, &self.driver, device).await?),
+            true => Some(self.stage.tab((&self.pages, &self.driver), device.clone()).await?),
             false => None,
         };
+        if self.prepares && options.isolation == Isolation::Context {
+            self.stage.prepare((&self.pages, &self.driver), device);
+        }
         let mut session =
             Session::open(&self.driver, &self.pages, options, tab, &origins_of(flow)).await?;
         session.scope = Scope::new(flow);
@@ -166,7 +169,10 @@ impl Browser {
         }
         if let Some((tab, traces)) = left {
             let clears = options.isolation == Isolation::Reset;
-            self.stage.leave((&self.pages, &self.driver), tab, traces, clears);
+            let connections = (&self.pages, &self.driver);
+            if self.stage.leave(connections, tab, traces, clears).await.is_err() {
+                return result;
+            }
         }
         self.healthy = true;
         result

@@ -261,6 +261,12 @@ impl<'b> Session<'b> {
         }
     }
 
+    /// Returns the page or frame that commands go to.
+    pub(crate) fn frame(&self) -> Option<String> {
+        let place = self.driver.place()?;
+        self.pages.events().frame_at(&place.page, &place.path)
+    }
+
     /// Forgets which page and frame commands go to.
     pub(crate) fn lose_way(&self) {
         self.driver.lose_way();

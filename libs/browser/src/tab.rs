@@ -1,7 +1,7 @@
 //! The tabs that tests run in, each in a user context: made before they are needed, and removed or cleared after their use (G5).
 //!
-//! [`Stage`] does both while the test before is judged and reported: no verdict waits for a tab. A tab is given to a test only
-//! if it is new, or was seen to be clear.
+//! [`Stage`] does both beside the test before, or while that is judged and reported: no verdict waits for a tab. A tab is given
+//! to a test only if it is new, or was seen to be clear.
 
 use std::sync::{
     Arc,
@@ -95,12 +95,16 @@ impl<T: Send + 'static> Task<T> {
     }
 }
 
-/// The tab of the next test, on its way.
+/// The tab of the next test, on its way, and the one of the last, on its way out.
 #[derive(Debug, Default)]
 pub(crate) struct Stage {
     next: Option<Task<Tab>>,
+    last: Option<Task<()>>,
     made: Arc<AtomicU32>,
 }
+
+/// The connections to a browser.
+type Connections<'b> = (&'b Arc<Pages>, &'b Driver);
 
 impl Stage {
     /// Returns a tab for `device`, the one that was prepared if it fits.
@@ -109,10 +113,12 @@ impl Stage {
     /// [`DriverError`], also of what was done since the test before: no test begins in a browser that failed meanwhile.
     pub(crate) async fn tab(
         &mut self,
-        pages: &Pages,
-        driver: &Driver,
+        (pages, driver): Connections<'_>,
         device: Device,
     ) -> Result<Tab, DriverError> {
+        if let Some(last) = self.last.take_if(|last| last.0.is_finished()) {
+            last.end().await?;
+        }
         if let Some(task) = self.next.take() {
             let tab = task.end().await?;
             if tab.device == device {
@@ -129,19 +135,36 @@ impl Stage {
         self.made.load(Ordering::Relaxed)
     }
 
-    /// Begins to replace the tab of a test that has ended by a new one for the next test; or, if it can be cleared, to clear
-    /// it.
-    ///
-    /// Not sooner, and one after the other: where every core is busy, a tab made beside a test gains nothing, and the test's
-    /// time limits would pay for it.
-    pub(crate) fn leave(
+    /// Begins to make a tab for the next test, beside the one that runs: only where that one does not lose the focus to it.
+    pub(crate) fn prepare(&mut self, (pages, driver): Connections<'_>, device: Device) {
+        let (pages, driver) = (Arc::clone(pages), driver.clone());
+        self.made.fetch_add(1, Ordering::Relaxed);
+        self.next = Some(Task::spawn(async move { Tab::make(&pages, &driver, device).await }));
+    }
+
+    /// Begins to replace the tab of a test that has ended by one for the next test; or, if it can be cleared, to clear it.
+    pub(crate) async fn leave(
         &mut self,
-        (pages, driver): (&Arc<Pages>, &Driver),
+        (pages, driver): Connections<'_>,
         tab: Tab,
         traces: Traces,
         clears: bool,
-    ) {
+    ) -> Result<(), DriverError> {
         let (pages, driver, made) = (Arc::clone(pages), driver.clone(), Arc::clone(&self.made));
+        if let Some(next) = self.next.take() {
+            // Two on their way out would be a heap in the end.
+            if let Some(last) = self.last.take() {
+                last.end().await?;
+            }
+            let theirs = Arc::clone(&pages);
+            self.last = Some(Task::spawn(async move { tab.remove(&theirs).await }));
+            self.next = Some(Task::spawn(async move {
+                let tab = next.end().await?;
+                follow(&driver, &tab, &traces).await?;
+                Ok(tab)
+            }));
+            return Ok(());
+        }
         self.next = Some(Task::spawn(async move {
             if clears && pages.devtools().is_some() {
                 match reset(&pages, &driver, &tab, &traces).await {
@@ -155,11 +178,14 @@ impl Stage {
             tab.remove(&pages).await?;
             made.fetch_add(1, Ordering::Relaxed);
             let tab = Tab::make(&pages, &driver, device).await?;
-            if traces.acted {
-                // What the last test needed, the next one will.
-                driver.go(&tab.page, &[], GRACE * 2).await?;
-            }
+            follow(&driver, &tab, &traces).await?;
             Ok(tab)
         }));
+        Ok(())
     }
+}
+
+/// Has the driver go to the next tab if it was at the last: what the last test needed, the next one will.
+async fn follow(driver: &Driver, tab: &Tab, traces: &Traces) -> Result<(), DriverError> {
+    if traces.acted { driver.go(&tab.page, &[], GRACE * 2).await } else { Ok(()) }
 }

@@ -11,7 +11,7 @@ use super::Done;
 use crate::{
     error::DriverError,
     expression,
-    locate::with_locate,
+    locate::{LOOK, with_locate},
     session::{POLL, Session, Stop},
     value::to_page,
 };
@@ -35,13 +35,15 @@ impl Session<'_> {
             "visible": wait.visible == Some(true),
             "attributes": wait.attributes,
             "properties": properties.unwrap_or_else(|| json!({})),
+            "operator": wait.operator.symbol(), "count": wait.count, "not": wait.visible == Some(false),
         });
         let mut seen = None;
         loop {
             self.enter(step, deadline).await?;
             let look = async |session: &Self| {
                 let alternatives = session.alternatives(&wait.selectors, deadline).await?;
-                session.execute(&script, json!([alternatives, wanted]), deadline).await
+                let left = deadline.saturating_duration_since(Instant::now()).min(LOOK).as_millis();
+                session.execute(&script, json!([alternatives, wanted, left]), deadline).await
             };
             match look(self).await {
                 // A dialog that opens during a script makes its answer null: that is no count.
