@@ -182,7 +182,10 @@ impl Session<'_> {
 
     /// Walks a chain with `aria/` in it, part by part.
     async fn walk(&self, chain: &Chain, deadline: Instant) -> Result<Vec<Value>, DriverError> {
-        let root = self.execute("return document.documentElement", json!([]), deadline).await?;
+        let root = match self.known_document(deadline).await {
+            Some(document) => document,
+            None => self.execute("return document.documentElement", json!([]), deadline).await?,
+        };
         let mut found = vec![root];
         for (index, each) in chain.parts.iter().enumerate() {
             let mut next: Vec<Value> = Vec::new();

@@ -21,6 +21,8 @@ pub(crate) struct Context {
     pub(crate) created: u64,
     /// The document whose `load` came last, by the id of its navigation.
     pub(crate) document: String,
+    /// The document that is there, by the same; empty where nobody tells.
+    pub(crate) current: String,
     started: u64,
     ready: u64,
     loaded: u64,
@@ -253,6 +255,10 @@ impl Events {
                 match event {
                     "navigationStarted" => context.started = now,
                     "navigationCommitted" => {
+                        params["navigation"]
+                            .as_str()
+                            .unwrap_or_default()
+                            .clone_into(&mut context.current);
                         context.url = url?;
                         self.visit(&id);
                     }

@@ -278,7 +278,8 @@ impl Targets {
             return;
         }
         let url = format!("{url}{}", text(frame, "urlFragment"));
-        events.take("browsingContext.navigationCommitted", &at(&url));
+        let committed = json!({ "context": id, "url": url, "navigation": frame["loaderId"] });
+        events.take("browsingContext.navigationCommitted", &committed);
         if params["type"] == "BackForwardCacheRestore" {
             // It was loaded before.
             events.take("browsingContext.domContentLoaded", &at(&url));
