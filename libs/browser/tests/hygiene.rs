@@ -2,13 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use gauntlet_browser::{Browser, BrowserSlot, Control, DialogPolicy, TestOptions, TestResult};
+use gauntlet_browser::{
+    Browser, BrowserKind, BrowserSlot, Control, DialogPolicy, TestOptions, TestResult,
+};
 use gauntlet_core::flow::{FailureClass, Flow};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     site,
-    support::{config, marked, run},
+    support::{config, config_of, marked, run},
 };
 
 pub(crate) fn flow(base: &str, page: &str, steps: &str) -> Flow {
@@ -160,10 +162,26 @@ async fn g4_the_test_limit_bounds_everything_and_a_stuck_page_is_no_infra_error(
 }
 
 #[tokio::test]
+async fn g4_a_new_window_is_followed_however_it_was_opened() {
+    let base = site::start().await;
+    let abroad = base.replace("127.0.0.1", "localhost");
+    for kind in [BrowserKind::HeadlessShell, BrowserKind::Chromium, BrowserKind::Firefox] {
+        let mut slot = BrowserSlot::new(config_of(kind, "opens"));
+        for (id, there) in [("link", &base), ("alone", &base), ("abroad", &abroad)] {
+            let steps = format!(
+                r##",{{"type":"click","selectors":["#{id}"],"offsetX":3,"offsetY":3}},{{"type":"waitForExpression","target":"{there}/popup","expression":"document.readyState === 'complete' && location.href === '{there}/popup'"}}"##
+            );
+            let outcome = run(&mut slot, &flow(&base, "opens", &steps)).await;
+            assert_eq!(outcome.result, TestResult::Passed, "{kind:?} {id}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn g1_full_chromium_runs_the_same_tests() {
     let base = site::start().await;
     let mut config = config("full");
-    config.kind = gauntlet_browser::BrowserKind::Chromium;
+    config.kind = BrowserKind::Chromium;
     let mut slot = BrowserSlot::new(config);
     let outcome = run(&mut slot, &flow(&base, "", CLICK)).await;
     assert_eq!(outcome.result, TestResult::Passed);

@@ -97,6 +97,10 @@ async fn page(name: &str) -> Html<&'static str> {
             "<p id=out>none</p><button id=b onclick=\"onbeforeunload = (e) => { e.preventDefault(); return 'stay'; }\">leave</button>",
         ),
         (
+            "opens",
+            "<a id=link target=_blank href=/popup>a link</a> <button id=alone onclick=\"open('/popup', '', 'noopener')\">alone</button> <button id=abroad onclick=\"window.open(location.href.replace('127.0.0.1', 'localhost').replace('opens', 'popup'))\">abroad</button>",
+        ),
+        (
             "popups",
             "<p id=out>none</p><button id=b onclick=\"open('/popups-again')\">open</button>",
         ),

@@ -169,8 +169,13 @@ impl Targets {
         let user_context = events.context(context).map(|context| context.user_context.clone());
         let pretence = self.pretence(user_context.as_deref());
         let told = self.network.orders(user_context.as_deref());
-        // If it went on sooner, it might be in another process before this one has heard them all.
         let last = order("Page.setLifecycleEventsEnabled", json!({ "enabled": true }));
+        // If it went on sooner, it might be in another process before this one has heard them all. But measured: what a link
+        // opens in a new window hears nothing until it goes on.
+        let (then, at_once) = match info["openerId"].is_string() {
+            true => (None, Some(go_on)),
+            false => (Some(Box::new(go_on)), None),
+        };
         [
             ("Inspector.enable", json!({})),
             ("Page.enable", json!({})),
@@ -180,7 +185,8 @@ impl Targets {
         .chain(pretence)
         .chain(told)
         .map(|(method, params)| order(method, params))
-        .chain([Order { then: Some(Box::new(go_on)), ..last }])
+        .chain([Order { then, ..last }])
+        .chain(at_once)
         .collect()
     }
 
