@@ -6,6 +6,8 @@
 //! the run changes. Every process is started below a supervisor ([`supervise_main`]), so that nothing outlives its owner,
 //! however that dies.
 //!
+//! Pages are untrusted: the browser's sandbox is on where that can be, and all its connections go through [`Egress`].
+//!
 //! Promises: never a false pass; every command has a deadline; a cancelled test returns at once, because the browser is
 //! killed instead of asked. Values of sensitive steps and secret variables are never logged or
 //! told. It does not decide about retries.
@@ -26,6 +28,7 @@ mod classic;
 mod config;
 mod control;
 mod driver;
+mod egress;
 mod emulate;
 mod endpoint;
 mod error;
@@ -59,6 +62,7 @@ pub use config::{
     BrowserConfig, DialogPolicy, Emulation, Geolocation, Isolation, Network, TestOptions,
 };
 pub use control::Control;
+pub use egress::{Egress, ReservedPorts, Resolve, SystemResolver};
 pub use error::LaunchError;
 pub use film::{Chapter, EncodeError, Encoder, Film, Frame};
 pub use grid::{BasicAuth, Grid};
