@@ -92,7 +92,9 @@ impl ReservedPorts {
         HeldPort { ports: self.clone(), port }
     }
 
-    pub(crate) fn contains(&self, port: u16) -> bool {
+    /// Tells whether a port is reserved.
+    #[must_use]
+    pub fn contains(&self, port: u16) -> bool {
         self.lock().contains_key(&port)
     }
 

@@ -31,6 +31,41 @@ pub struct EgressRules {
     pub deny: Vec<HostPattern>,
 }
 
+/// Which entry of which list is no pattern.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{list}[{index}] is no pattern")]
+pub struct RulesError {
+    /// `allow` or `deny`.
+    pub list: &'static str,
+    /// 0-based.
+    pub index: usize,
+    /// Why.
+    #[source]
+    pub source: PatternError,
+}
+
+impl EgressRules {
+    /// Reads the lists of an environment.
+    ///
+    /// # Errors
+    /// [`RulesError`] names the first entry that is no pattern.
+    pub fn parse(allow: &[String], deny: &[String]) -> Result<Self, RulesError> {
+        let read = |list, texts: &[String]| -> Result<Vec<HostPattern>, RulesError> {
+            let parsed = texts.iter().enumerate().map(|(index, text)| {
+                text.parse().map_err(|source| RulesError { list, index, source })
+            });
+            parsed.collect()
+        };
+        Ok(Self { allow: read("allow", allow)?, deny: read("deny", deny)? })
+    }
+
+    /// Tells whether they say anything.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.allow.is_empty() && self.deny.is_empty()
+    }
+}
+
 /// Whom the pages of one run may reach.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EgressPolicy {

@@ -162,6 +162,8 @@ fn commands(
         "executor",
         "--slots",
         "1",
+        // The sites under test are on this machine.
+        "--egress-loopback",
         "--scheduler",
         &to_scheduler,
         "--results",

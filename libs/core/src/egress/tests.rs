@@ -1,3 +1,5 @@
+//! Patterns, and whom the policy lets pages reach.
+
 use super::*;
 
 fn pattern(text: &str) -> HostPattern {
@@ -62,6 +64,20 @@ fn a_pattern_is_told_as_it_was_written_and_nonsense_is_none() {
         assert!(text.parse::<HostPattern>().is_err(), "{text}");
     }
     assert_eq!("x".repeat(300).parse::<HostPattern>(), Err(PatternError::Long));
+}
+
+#[test]
+fn the_entry_of_an_environment_that_is_no_pattern_is_named() {
+    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    let rules = EgressRules::parse(&texts(&["a.example"]), &texts(&["10.0.0.0/8"])).unwrap();
+    assert_eq!(
+        rules,
+        EgressRules { allow: patterns(&["a.example"]), deny: patterns(&["10.0.0.0/8"]) }
+    );
+    let error =
+        EgressRules::parse(&texts(&["a.example"]), &texts(&["b.example", "*"])).unwrap_err();
+    assert_eq!((error.list, error.index), ("deny", 1));
+    assert!(EgressRules::default().is_empty() && !rules.is_empty());
 }
 
 #[test]
