@@ -10,6 +10,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use axum::{
@@ -30,9 +31,11 @@ use gauntlet_core::{
 
 use crate::{
     flows::{flow, step},
-    support::{config_of, run, turn},
+    support::{config_of, marked, run, turn},
 };
 
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// Where the cloud's metadata is.
 const METADATA: &str = "169.254.169.254";
 
@@ -128,7 +131,7 @@ fn to(url: &str) -> Vec<Step> {
 async fn visit(slot: &mut BrowserSlot, url: &str) -> Option<(FailureClass, String)> {
     let mut test = flow("visit", "http://nowhere.invalid", "", Vec::new());
     test.steps = to(url);
-    test.timeout = std::time::Duration::from_secs(20);
+    test.timeout = PATIENCE;
     match run(slot, &test).await.result {
         TestResult::Passed => None,
         TestResult::Failed(failure) => Some((failure.class, failure.message)),
@@ -192,14 +195,10 @@ async fn g9_pages_are_denied_metadata_and_the_mesh_however_they_are_spelt() {
 async fn g9_loopback_is_denied_outside_of_embedded_mode_and_so_is_the_machine_itself() {
     let site = Site::start().await;
     let mut slot = slot_of(BrowserKind::HeadlessShell, EgressPolicy::default(), 1);
-    let hosts = ["127.0.0.1", "127.8.8.8", "localhost", "shop.localhost", "shop.test", "[::1]"];
-    let mut cases: Vec<_> = hosts.iter().map(|host| site.url(host, "/")).collect();
-    let probe = UdpSocket::bind("0.0.0.0:0").expect("a socket");
-    if probe.connect("192.0.2.1:9").is_ok() {
-        let SocketAddr::V4(own) = probe.local_addr().expect("an address") else { unreachable!() };
-        cases.push(site.url(&own.ip().to_string(), "/"));
-    }
-    let cases: Vec<_> = cases.into_iter().map(|url| (url, "it is the executor's own")).collect();
+    let own = own_address().to_string();
+    let hosts =
+        ["127.0.0.1", "127.8.8.8", "localhost", "shop.localhost", "shop.test", "[::1]", &own];
+    let cases = hosts.map(|host| (site.url(host, "/"), "it is the executor's own"));
     all_denied(&mut slot, &cases).await;
     assert_eq!(*site.asked.lock().expect("nobody panicked"), BTreeSet::new());
 }
@@ -256,6 +255,40 @@ async fn asked_by_trying(slot: &mut BrowserSlot, site: &Site, host: &str) -> (Ve
     (site.asked_of(host), outcome.egress_denied_count)
 }
 
+/// Has a page call a STUN server by WebRTC, and waits until it has given up; browsers without WebRTC do nothing.
+fn calls(server: SocketAddr) -> Step {
+    let expression = format!(
+        "(() => {{
+            if (!window.RTCPeerConnection) return true;
+            if (!window.caller) {{
+                window.caller = new RTCPeerConnection({{ iceServers: [{{ urls: 'stun:{server}' }}] }});
+                caller.createDataChannel('x');
+                caller.createOffer().then((offer) => caller.setLocalDescription(offer));
+            }}
+            return caller.iceGatheringState === 'complete';
+        }})()"
+    );
+    Step { timeout: Some(PATIENCE.into()), ..step(StepKind::WaitForExpression { expression }) }
+}
+
+/// Asserts that no page sends packets by itself, whatever the policy is.
+async fn no_packet_comes_by_itself(slot: &mut BrowserSlot, site: &Site) {
+    let server = UdpSocket::bind((own_address(), 0)).expect("a socket");
+    server.set_nonblocking(true).expect("a socket");
+    let address = server.local_addr().expect("an address");
+    let test = flow("calls", &site.url("127.0.0.1", ""), "", vec![calls(address)]);
+    assert_eq!(run(slot, &test).await.result, TestResult::Passed);
+    let received = server.recv_from(&mut [0; 1_500]).map_err(|error| error.kind());
+    assert_eq!(received, Err(io::ErrorKind::WouldBlock), "a packet went past the proxy");
+}
+
+/// Returns the address that this machine sends from; loopback if it has no other.
+fn own_address() -> IpAddr {
+    let probe = UdpSocket::bind("0.0.0.0:0").expect("a socket");
+    let sends = probe.connect("192.0.2.1:9").and_then(|()| probe.local_addr());
+    sends.map_or([127, 0, 0, 1].into(), |address| address.ip())
+}
+
 async fn every_way_is_shut(kind: BrowserKind) {
     let _turn = turn().await;
     let site = Site::start().await;
@@ -268,6 +301,7 @@ async fn every_way_is_shut(kind: BrowserKind) {
     let (asked, denied_count) = asked_by_trying(&mut slot, &site, "127.0.0.2").await;
     assert_eq!(asked, Vec::<String>::new());
     assert!(denied_count >= 5, "{denied_count} were denied");
+    no_packet_comes_by_itself(&mut slot, &site).await;
     let redirected = site.url("127.0.0.1", &format!("/to?url=http://{METADATA}/"));
     all_denied(
         &mut slot,
@@ -283,6 +317,44 @@ async fn every_way_is_shut(kind: BrowserKind) {
     let (class, message) =
         visit(&mut slot, &format!("http://{free}/")).await.expect("nobody there");
     assert_eq!(class, FailureClass::TargetUnreachable, "{message}");
+}
+
+/// Returns the ports at which a process listens.
+fn ports_of(pid: &str) -> Vec<u16> {
+    let sockets = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    let sockets: BTreeSet<String> = sockets
+        .filter_map(|file| std::fs::read_link(file.path()).ok())
+        .filter_map(|link| {
+            Some(link.to_str()?.strip_prefix("socket:[")?.trim_end_matches(']').to_owned())
+        })
+        .collect();
+    let tables = ["tcp", "tcp6"].map(|table| std::fs::read_to_string(format!("/proc/net/{table}")));
+    let lines = tables.iter().flatten().flat_map(|table| table.lines());
+    let listening = lines.map(|line| line.split_whitespace().collect::<Vec<_>>());
+    listening
+        .filter(|row| row.len() > 9 && row[3] == "0A" && sockets.contains(row[9]))
+        .filter_map(|row| u16::from_str_radix(row[1].rsplit(':').next()?, 16).ok())
+        .collect()
+}
+
+#[tokio::test]
+async fn g9_no_page_reaches_a_port_of_a_driver_or_of_its_browser() {
+    let _turn = turn().await;
+    for kind in [BrowserKind::HeadlessShell, BrowserKind::Firefox, BrowserKind::WebKit] {
+        let (ports, marker) = (ReservedPorts::default(), format!("ports-{kind:?}").to_lowercase());
+        let egress = Egress { ports: ports.clone(), ..Egress::embedded() };
+        let mut slot = BrowserSlot::new(BrowserConfig { egress, ..config_of(kind, &marker) });
+        slot.browser().await.expect("it starts");
+        let pids = marked(&marker).into_iter();
+        let open = pids.flat_map(|line| ports_of(line.split(' ').next().unwrap_or_default()));
+        let open: BTreeSet<u16> = open.collect();
+        assert!(!open.is_empty(), "the driver of {kind:?} listens");
+        let unshielded: Vec<_> = open.iter().filter(|port| !ports.contains(**port)).collect();
+        assert_eq!(unshielded, Vec::<&u16>::new(), "{kind:?} of {open:?}");
+        slot.stop().await;
+        drop(slot);
+        assert!(open.iter().all(|port| !ports.contains(*port)), "{kind:?} keeps {open:?}");
+    }
 }
 
 #[tokio::test]
