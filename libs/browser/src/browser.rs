@@ -103,8 +103,8 @@ impl Browser {
         };
         let (engine, limit) = (config.kind.engine(), config.launch_timeout);
         let (driver, pages) = connect(&host, engine, limit).await?;
-        if let Some(way_out) = &mut proxy {
-            way_out.shield(driver.ports(host.endpoint()));
+        if let (Some(way_out), Host::Process(process, _)) = (&mut proxy, &host) {
+            way_out.shield(driver.ports(&process.endpoint), process.pid()).await;
         }
         let resetter = match &host {
             Host::Process(process, _) if driver.has_cdp() => {

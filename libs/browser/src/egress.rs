@@ -10,6 +10,7 @@
 mod connect;
 mod failures;
 mod guard;
+mod listening;
 mod proxy;
 mod socks;
 

@@ -255,7 +255,7 @@ async fn asked_by_trying(slot: &mut BrowserSlot, site: &Site, host: &str) -> (Ve
     (site.asked_of(host), outcome.egress_denied_count)
 }
 
-/// Has a page call a STUN server by WebRTC, and waits until it has given up; browsers without WebRTC do nothing.
+/// Has a page call a STUN server by WebRTC, and waits until it has given up, or for three seconds; browsers without WebRTC do nothing.
 fn calls(server: SocketAddr) -> Step {
     let expression = format!(
         "(() => {{
@@ -265,7 +265,7 @@ fn calls(server: SocketAddr) -> Step {
                 caller.createDataChannel('x');
                 caller.createOffer().then((offer) => caller.setLocalDescription(offer));
             }}
-            return caller.iceGatheringState === 'complete';
+            return caller.iceGatheringState === 'complete' || performance.now() > 3_000;
         }})()"
     );
     Step { timeout: Some(PATIENCE.into()), ..step(StepKind::WaitForExpression { expression }) }

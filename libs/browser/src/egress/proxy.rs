@@ -1,6 +1,7 @@
 //! The proxy of one browser: a listener on loopback and its connections, all of which end with it.
 
 use std::{
+    collections::BTreeSet,
     io,
     net::{Ipv4Addr, TcpListener as StdListener},
     sync::Arc,
@@ -20,6 +21,7 @@ use super::{
     connect::connect,
     failures::{Failure, Failures, Why},
     guard::Guard,
+    listening::ports_below,
     socks::{self, Reply},
 };
 
@@ -67,8 +69,12 @@ impl EgressProxy {
         Ok(Self { port, ports, held, shared, accepting })
     }
 
-    /// Keeps pages away from ports of this machine, for as long as the browser lives.
-    pub(crate) fn shield(&mut self, ports: impl IntoIterator<Item = u16>) {
+    /// Keeps pages away from the ports at which driver and browser take orders, for as long as the browser lives: those that
+    /// they told, and those that processes below `root` have.
+    pub(crate) async fn shield(&mut self, told: Vec<u16>, root: Option<u32>) {
+        let look = move || root.map(ports_below).unwrap_or_default();
+        let seen = tokio::task::spawn_blocking(look).await.unwrap_or_default();
+        let ports: BTreeSet<u16> = told.into_iter().chain(seen).collect();
         self.held.extend(ports.into_iter().map(|port| self.ports.hold(port)));
     }
 
