@@ -11,6 +11,7 @@ use crate::{
     classic::Classic,
     devtools::DevTools,
     driver::Driver,
+    egress::EgressProxy,
     endpoint::{Endpoint, Opened},
     error::DriverError,
     kind::{self, Engine},
@@ -31,6 +32,8 @@ const KILL_LIMIT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Browser {
     host: Host,
+    /// The way out of a browser of this machine.
+    pub(crate) proxy: Option<EgressProxy>,
     pub(crate) driver: Driver,
     pub(crate) pages: Arc<Pages>,
     pub(crate) stage: Stage,
@@ -84,19 +87,28 @@ impl Browser {
     /// # Cancel safety
     /// Dropping the future kills what was started.
     pub async fn launch(config: &BrowserConfig) -> Result<Self, LaunchError> {
+        let mut proxy = None;
         let host = match &config.grid {
             Some(grid) => Host::Grid(Arc::clone(grid)),
             None => {
                 let programs = Programs::find(config)?;
                 let process = DriverProcess::start(config, &programs).await?;
-                let capabilities = kind::capabilities(config, &programs, &process.profile);
+                let way_out = EgressProxy::start(&config.egress)
+                    .map_err(|source| LaunchError::Egress { source })?;
+                let way_out = proxy.insert(way_out);
+                let capabilities =
+                    kind::capabilities(config, &programs, &process.profile, way_out.port());
                 Host::Process(Box::new(process), capabilities)
             }
         };
         let (engine, limit) = (config.kind.engine(), config.launch_timeout);
         let (driver, pages) = connect(&host, engine, limit).await?;
+        if let (Some(way_out), Host::Process(process, _)) = (&mut proxy, &host) {
+            way_out.shield(driver.ports(&process.endpoint), process.pid()).await;
+        }
         Ok(Self {
             host,
+            proxy,
             driver,
             pages: Arc::new(pages),
             stage: Stage::default(),

@@ -4,7 +4,7 @@ use std::{ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
 
 use gauntlet_core::flow::Viewport;
 
-use crate::{BrowserKind, Capture, Grid, StorageState};
+use crate::{BrowserKind, Capture, Egress, Grid, StorageState};
 
 /// How a browser is started.
 #[derive(Debug, Clone)]
@@ -26,6 +26,8 @@ pub struct BrowserConfig {
     pub launch_timeout: Duration,
     /// Whether Chromium's sandbox is on; the default is on unless we are root.
     pub sandbox: bool,
+    /// Whom its pages may reach; the default is for pages that may be on this machine. A grid has its own way out.
+    pub egress: Egress,
     /// More flags of Chromium.
     pub extra_args: Vec<String>,
     /// Tests after which a browser is replaced: what leaks in it goes with it.
@@ -49,6 +51,7 @@ impl BrowserConfig {
             driver_program: None,
             launch_timeout: Duration::from_secs(30),
             sandbox: crate::programs::sandbox_possible(),
+            egress: Egress::embedded(),
             extra_args: Vec::new(),
             tests_max: 500,
             memory_bytes_max: 2 << 30,

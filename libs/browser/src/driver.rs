@@ -88,6 +88,17 @@ impl Driver {
         self.capabilities.get(name)
     }
 
+    /// Returns the ports of this machine at which driver and browser take orders: no page's business.
+    pub(crate) fn ports(&self, endpoint: &Endpoint) -> Vec<u16> {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let bidi = self.capability("webSocketUrl").map(text);
+        let debugger = self
+            .capability("goog:chromeOptions")
+            .map(|options| format!("http://{}", text(&options["debuggerAddress"])));
+        let told = bidi.into_iter().chain(debugger).filter_map(|url| Url::parse(&url).ok());
+        told.chain([endpoint.base().clone()]).filter_map(|url| url.port()).collect()
+    }
+
     /// Tells whether commands of the Chrome `DevTools` protocol are taken.
     pub(crate) fn has_cdp(&self) -> bool {
         self.capability("goog:chromeOptions").is_some()

@@ -19,7 +19,7 @@ pub(crate) fn cut(text: &str) -> String {
 }
 
 /// What browsers say when the site is not there at all: Chromium, Firefox, `WebKit`.
-const UNREACHABLE: [&str; 18] = [
+const UNREACHABLE: [&str; 19] = [
     "ERR_CONNECTION_REFUSED",
     "ERR_CONNECTION_RESET",
     "ERR_CONNECTION_CLOSED",
@@ -28,6 +28,8 @@ const UNREACHABLE: [&str; 18] = [
     "ERR_ADDRESS_UNREACHABLE",
     "ERR_SSL_PROTOCOL_ERROR",
     "ERR_EMPTY_RESPONSE",
+    // Our proxy could not, or would not, connect to it.
+    "ERR_SOCKS_CONNECTION",
     "NS_ERROR_CONNECTION_REFUSED",
     "NS_ERROR_NET_RESET",
     "NS_ERROR_NET_TIMEOUT",
@@ -73,6 +75,13 @@ pub enum LaunchError {
     Supervisor {
         /// Which program.
         program: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The proxy of its connections has no port.
+    #[error("the browser's way out could not be opened")]
+    Egress {
         /// Why.
         #[source]
         source: io::Error,

@@ -111,34 +111,38 @@ pub(crate) fn common() -> Map<String, Value> {
     }))
 }
 
-/// Returns what a session of a browser of this machine asks for.
+/// Returns what a session of a browser of this machine asks for; its connections go through the proxy at `proxy_port`.
 pub(crate) fn capabilities(
     config: &BrowserConfig,
     programs: &Programs,
     folder: &Path,
+    proxy_port: u16,
 ) -> Map<String, Value> {
     let binary = &programs.browser;
     let own = match config.kind {
         // With "chrome" a classic session on the headless shell fails.
         BrowserKind::HeadlessShell => json!({
             "browserName": "chrome-headless-shell",
-            "goog:chromeOptions": { "binary": binary, "args": flags(config, folder) },
+            "goog:chromeOptions": { "binary": binary, "args": flags(config, folder, proxy_port) },
         }),
         BrowserKind::Chromium | BrowserKind::ChromiumHeaded => json!({
             "browserName": "chrome",
-            "goog:chromeOptions": { "binary": binary, "args": flags(config, folder) },
+            "goog:chromeOptions": { "binary": binary, "args": flags(config, folder, proxy_port) },
         }),
         BrowserKind::Firefox | BrowserKind::FirefoxHeaded => {
             let args: &[&str] =
                 if config.kind == BrowserKind::Firefox { &["-headless"] } else { &[] };
             json!({
                 "browserName": "firefox", "webSocketUrl": true,
-                "moz:firefoxOptions": { "binary": binary, "args": args, "prefs": prefs() },
+                "moz:firefoxOptions": { "binary": binary, "args": args, "prefs": prefs(proxy_port) },
             })
         }
         BrowserKind::WebKit => json!({
             "browserName": "MiniBrowser",
-            "webkitgtk:browserOptions": { "binary": binary, "args": ["--automation"] },
+            "webkitgtk:browserOptions": {
+                "binary": binary,
+                "args": ["--automation", format!("--proxy=socks5://127.0.0.1:{proxy_port}")],
+            },
         }),
     };
     let mut all = common();
@@ -153,9 +157,27 @@ fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-/// Preferences that keep Firefox from calling home; its driver sets most others of this sort itself.
-fn prefs() -> Value {
+/// Preferences that send all of Firefox's connections through the proxy and keep it from calling home; its driver sets most
+/// others of the latter sort itself.
+fn prefs(proxy_port: u16) -> Value {
     json!({
+        "network.proxy.type": 1,
+        "network.proxy.socks": "127.0.0.1",
+        "network.proxy.socks_port": proxy_port,
+        "network.proxy.socks_version": 5,
+        "network.proxy.socks_remote_dns": true,
+        "network.proxy.no_proxies_on": "",
+        "network.proxy.allow_hijacking_localhost": true,
+        "network.proxy.failover_direct": false,
+        // Its limit of 32 is meant for proxies that many share.
+        "network.http.max-persistent-connections-per-proxy": 256,
+        // What would go beside the proxy: names, calls by UDP.
+        "network.dns.disablePrefetch": true,
+        "network.dns.disablePrefetchFromHTTPS": true,
+        "network.trr.mode": 5,
+        "network.http.http3.enable": false,
+        "network.webtransport.enabled": false,
+        "media.peerconnection.ice.proxy_only": true,
         "app.normandy.enabled": false,
         "browser.region.network.url": "",
         "browser.safebrowsing.update.enabled": false,
@@ -172,7 +194,7 @@ fn prefs() -> Value {
 
 /// Flags that start clean without a network. `--vmodule` changes nothing but is handed down to every child process, so that
 /// each carries the marker.
-fn flags(config: &BrowserConfig, folder: &Path) -> Vec<String> {
+fn flags(config: &BrowserConfig, folder: &Path, proxy_port: u16) -> Vec<String> {
     let mut flags: Vec<String> = [
         "--disable-gpu",
         "--disable-quic",
@@ -191,6 +213,13 @@ fn flags(config: &BrowserConfig, folder: &Path) -> Vec<String> {
         "--password-store=basic",
         "--use-mock-keychain",
         "--window-size=1280,720",
+        // By itself it connects to this machine without the proxy.
+        "--proxy-bypass-list=<-loopback>",
+        // It looks up no name by itself, as it would to be early.
+        "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+        // Calls by UDP would go beside the proxy. One name is the headless shell's, the other full Chromium's.
+        "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
+        "--webrtc-ip-handling-policy=disable_non_proxied_udp",
     ]
     .map(str::to_owned)
     .into();
@@ -200,6 +229,7 @@ fn flags(config: &BrowserConfig, folder: &Path) -> Vec<String> {
     if !config.sandbox {
         flags.push("--no-sandbox".to_owned());
     }
+    flags.push(format!("--proxy-server=socks5://127.0.0.1:{proxy_port}"));
     flags.push(format!("--vmodule={}=0", sweep::tag(&config.marker)));
     flags.push(format!("--user-data-dir={}", folder.join("profile").display()));
     flags.extend(config.extra_args.iter().cloned());

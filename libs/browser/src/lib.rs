@@ -6,6 +6,8 @@
 //! the run changes. Every process is started below a supervisor ([`supervise_main`]), so that nothing outlives its owner,
 //! however that dies.
 //!
+//! Pages are untrusted: the browser's sandbox is on where that can be, and all its connections go through [`Egress`].
+//!
 //! Promises: never a false pass; every command has a deadline; a cancelled test returns at once, because the browser is
 //! killed instead of asked. Values of sensitive steps and secret variables are never logged or
 //! told. It does not decide about retries.
@@ -27,6 +29,7 @@ mod config;
 mod control;
 mod devtools;
 mod driver;
+mod egress;
 mod emulate;
 mod endpoint;
 mod error;
@@ -45,6 +48,7 @@ mod process;
 mod programs;
 mod reset;
 mod run;
+mod sandbox;
 mod session;
 mod slot;
 mod state;
@@ -60,6 +64,7 @@ pub use config::{
     BrowserConfig, DialogPolicy, Emulation, Geolocation, Isolation, Network, TestOptions,
 };
 pub use control::Control;
+pub use egress::{Egress, ReservedPorts, Resolve, SystemResolver};
 pub use error::LaunchError;
 pub use film::{Chapter, EncodeError, Encoder, Film, Frame};
 pub use grid::{BasicAuth, Grid};
@@ -67,6 +72,7 @@ pub use kind::BrowserKind;
 pub use logs::{ConsoleEntry, Logs, Request};
 pub use outcome::{STEP_RECORDS_MAX, StepFailure, StepRecord, TestOutcome, TestResult};
 pub use programs::{Programs, sandbox_possible};
+pub use sandbox::probe_sandbox;
 pub use slot::BrowserSlot;
 pub use state::StorageState;
 pub use supervise::supervise_main;

@@ -27,6 +27,8 @@ pub struct TestOutcome {
     pub duration: Duration,
     /// How many dialogs opened.
     pub dialog_count: u32,
+    /// How many connections of its pages the egress policy denied.
+    pub egress_denied_count: u64,
     /// Console and network, if [`crate::TestOptions::logs`] asks for them.
     pub logs: Logs,
     /// What sites have stored, if [`crate::TestOptions::keep_state`] asks for it and the test passed.
@@ -45,6 +47,7 @@ impl TestOutcome {
             film: None,
             duration,
             dialog_count: 0,
+            egress_denied_count: 0,
             logs: Logs::default(),
             state: None,
         }

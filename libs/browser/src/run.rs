@@ -10,6 +10,7 @@ use crate::{
     Browser, Control, Isolation, TestOptions, TestOutcome, TestResult,
     capture::PICTURE_LIMIT,
     driver::GRACE,
+    egress::EgressProxy,
     error::DriverError,
     film::Camera,
     session::{Session, Stop},
@@ -20,7 +21,10 @@ use crate::{
 const REDACTED: &str = "•••";
 
 mod progress;
+mod reach;
 mod steps;
+
+pub(crate) use reach::Reach;
 
 impl TestOutcome {
     /// The outcome of a test that was cancelled before anything was done.
@@ -41,6 +45,7 @@ impl Browser {
         control: &Control,
     ) -> TestOutcome {
         let mut progress = Progress::new();
+        let denied_before = self.denied_count();
         let camera = options.capture.as_ref().filter(|capture| capture.film);
         let camera = camera.map(|capture| Camera::new(&capture.folder, progress.began));
         // Healthy again only if the test comes to its end: a command may be in flight when it does not.
@@ -93,6 +98,7 @@ impl Browser {
             page_source: progress.page_source.as_deref().map(redact),
             film: camera.map(|camera| camera.film()),
             dialog_count,
+            egress_denied_count: self.denied_count() - denied_before,
             logs,
             state: progress.state,
         }
@@ -126,6 +132,7 @@ impl Browser {
         }
         let mut session =
             Session::open(&self.driver, &self.pages, options, tab, &origins_of(flow)).await?;
+        session.proxy = self.proxy.as_ref();
         session.scope = Scope::new(flow);
         session.base_url.clone_from(&flow.base_url);
         // Before any step, so that it is not charged to one. Who only navigates does not need the driver there.
@@ -176,6 +183,10 @@ impl Browser {
         }
         self.healthy = true;
         result
+    }
+
+    fn denied_count(&self) -> u64 {
+        self.proxy.as_ref().map_or(0, EgressProxy::denied_count)
     }
 
     /// Sorts a stop: what the page did is the test's failure, what driver and browser did is not.

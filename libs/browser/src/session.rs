@@ -9,10 +9,12 @@ use tokio::time::Instant;
 use crate::{
     Isolation, TestOptions,
     driver::{Driver, GRACE},
+    egress::EgressProxy,
     emulate::{permit, refuse_to_pretend},
     error::DriverError,
     pages::Pages,
     reset::Traces,
+    run::Reach,
     tab::Tab,
 };
 
@@ -80,6 +82,9 @@ pub(crate) struct Session<'b> {
     pub(crate) driver: &'b Driver,
     pub(crate) pages: &'b Pages,
     pub(crate) options: &'b TestOptions,
+    /// The way out of a browser of this machine; it knows why pages were not reached.
+    pub(crate) proxy: Option<&'b EgressProxy>,
+    pub(crate) reach: Reach,
     pub(crate) main: String,
     /// Where it runs, until it is given back.
     tab: Option<Tab>,
@@ -133,6 +138,8 @@ impl<'b> Session<'b> {
             driver,
             pages,
             options,
+            proxy: None,
+            reach: Reach::default(),
             main,
             tab,
             arrived: false,

@@ -2,6 +2,7 @@
 
 mod browsers;
 mod capture;
+mod egress;
 mod flows;
 mod grid;
 mod hangs;

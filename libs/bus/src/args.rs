@@ -75,6 +75,16 @@ impl RedisConfig {
         Ok(Self { client, prefix: prefix.to_owned() })
     }
 
+    /// Returns the host and the port of the server; none without one, or where it is a socket of this machine.
+    #[must_use]
+    pub fn address(&self) -> Option<(String, u16)> {
+        match self.client.as_ref()?.get_connection_info().addr() {
+            redis::ConnectionAddr::Tcp(host, port)
+            | redis::ConnectionAddr::TcpTls { host, port, .. } => Some((host.clone(), *port)),
+            _ => None,
+        }
+    }
+
     /// Returns settings without Redis.
     #[must_use]
     pub fn off() -> Self {

@@ -107,6 +107,12 @@ const PLANS: &str = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off
                      -c enable_mergejoin=off -c jit=off";
 
 impl PgConfig {
+    /// Returns the ports of the server.
+    #[must_use]
+    pub fn ports(&self) -> &[u16] {
+        self.server.get_ports()
+    }
+
     /// Returns settings for the server at `url`, with the default limits.
     ///
     /// # Errors

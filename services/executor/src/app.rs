@@ -49,7 +49,7 @@ impl Deps {
     #[must_use]
     pub fn production(config: &Config, lifecycle: &Lifecycle) -> Self {
         Self {
-            runner: Arc::new(RealBrowsers::new(config.browsers.clone())),
+            runner: Arc::new(RealBrowsers::new(config.browsers.clone(), config.egress.clone())),
             bus: Bus::new(&config.redis, lifecycle),
             clock: Clock::system(),
         }
@@ -87,6 +87,8 @@ pub(crate) struct Executor {
     pub(crate) peers: Peers,
     pub(crate) runner: Arc<dyn TestRunner>,
     pub(crate) browsers: Vec<v1::Browser>,
+    /// What sets it apart, for people.
+    pub(crate) attributes: Vec<String>,
     pub(crate) slots: Arc<Slots>,
     pub(crate) revisions: Revisions,
     pub(crate) disk: Disk,
@@ -149,10 +151,12 @@ impl App {
                 "no browser was found, so this executor gets no work; install chromium-headless-shell and chromium-driver"
             );
         }
+        let attributes = deps.runner.attributes().await;
         let executor = Arc::new(Executor {
             peers: Peers::connect(&config).map_err(|source| BuildError::Endpoint { source })?,
             runner: deps.runner,
             browsers,
+            attributes,
             slots: Slots::new(config.slots),
             revisions: Revisions::new(config.recording_cache_bytes_max),
             disk: Disk::new(config.spool_dir.clone(), config.spool_mib_max),
@@ -173,6 +177,7 @@ impl App {
             .service("gauntlet.v1.ExecutorService")
             .bind(executor.config.listen)
             .map_err(|source| BuildError::Serve { source })?;
+        executor.config.egress.ports.add(bound.addr().port());
         Ok(Self { executor, bus: deps.bus, bound, lifecycle })
     }
 

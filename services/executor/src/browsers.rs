@@ -4,7 +4,7 @@
 //! the executor the supervisors kill the browsers; the next start sweeps what they could not.
 
 use crate::{
-    config::BrowserPaths,
+    config::{BrowserPaths, EgressConfig},
     run_test::{BrowserSpec, LiveBrowser, TestRunner},
 };
 use futures_util::future::BoxFuture;
@@ -14,22 +14,30 @@ use gauntlet_browser::{
 use gauntlet_core::flow::Flow;
 use gauntlet_proto::v1;
 use std::{num::NonZero, sync::Arc};
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 
 /// Starts browsers of this machine by their drivers, or takes sessions of a grid.
 #[derive(Debug, Clone)]
 pub struct RealBrowsers {
     paths: BrowserPaths,
+    egress: EgressConfig,
+    /// Whether Chromium's sandbox is on; found out once.
+    sandbox: OnceCell<bool>,
     sessions_starting: Arc<Semaphore>,
 }
 
 impl RealBrowsers {
-    /// Returns a runner of the browsers found at `paths`.
+    /// Returns a runner of the browsers found at `paths`, whose pages reach only whom `egress` lets them.
     #[must_use]
-    pub fn new(paths: BrowserPaths) -> Self {
+    pub fn new(paths: BrowserPaths, egress: EgressConfig) -> Self {
         // Measured: starting a browser is bound by the processor, so that more at once only makes each of them later.
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        Self { paths, sessions_starting: Arc::new(Semaphore::new(cores)) }
+        Self {
+            paths,
+            egress,
+            sandbox: OnceCell::new(),
+            sessions_starting: Arc::new(Semaphore::new(cores)),
+        }
     }
 
     fn config(&self, kind: BrowserKind, marker: String) -> BrowserConfig {
@@ -59,22 +67,52 @@ impl RealBrowsers {
     }
 
     /// Full Chromium stands in where there is no headless shell. A grid chooses by itself which Chromium it starts.
-    fn kind_of(&self, spec: BrowserSpec) -> BrowserKind {
+    fn kind_of(&self, spec: &BrowserSpec) -> BrowserKind {
         match (spec.browser, spec.headed) {
             (v1::Browser::Firefox, true) => BrowserKind::FirefoxHeaded,
             (v1::Browser::Firefox, false) => BrowserKind::Firefox,
             (v1::Browser::Webkit, _) => BrowserKind::WebKit,
             (_, true) => BrowserKind::ChromiumHeaded,
             (v1::Browser::ChromiumFull, false) => BrowserKind::Chromium,
-            (v1::Browser::Chromium | v1::Browser::Unspecified, false) => {
-                let full = !self.has(BrowserKind::HeadlessShell) && self.has(BrowserKind::Chromium);
-                if full { BrowserKind::Chromium } else { BrowserKind::HeadlessShell }
-            }
+            (v1::Browser::Chromium | v1::Browser::Unspecified, false) => self.headless_chromium(),
         }
+    }
+
+    fn headless_chromium(&self) -> BrowserKind {
+        let full = !self.has(BrowserKind::HeadlessShell) && self.has(BrowserKind::Chromium);
+        if full { BrowserKind::Chromium } else { BrowserKind::HeadlessShell }
+    }
+}
+
+impl RealBrowsers {
+    /// Tells whether browsers are started with their sandbox (G9).
+    async fn has_sandbox(&self) -> bool {
+        let probe = || async {
+            let config = self.config(self.headless_chromium(), "sandbox".to_owned());
+            let sandbox = gauntlet_browser::probe_sandbox(&config).await;
+            if let Err(why) = &sandbox {
+                tracing::warn!(why, "browsers run without their sandbox, and pages are untrusted");
+            }
+            sandbox.is_ok()
+        };
+        *self.sandbox.get_or_init(probe).await
     }
 }
 
 impl TestRunner for RealBrowsers {
+    fn filters_egress(&self) -> bool {
+        self.paths.grid.is_none()
+    }
+
+    fn attributes(&self) -> BoxFuture<'_, Vec<String>> {
+        Box::pin(async move {
+            if self.paths.grid.is_some() {
+                return vec!["egress-unfiltered".to_owned()];
+            }
+            if self.has_sandbox().await { Vec::new() } else { vec!["sandbox-off".to_owned()] }
+        })
+    }
+
     fn browsers(&self) -> Vec<v1::Browser> {
         if self.paths.grid.is_some() {
             return self.paths.grid_browsers.clone();
@@ -94,7 +132,9 @@ impl TestRunner for RealBrowsers {
         spec: BrowserSpec,
     ) -> BoxFuture<'_, Result<Box<dyn LiveBrowser>, LaunchError>> {
         Box::pin(async move {
-            let config = self.config(self.kind_of(spec), spec.run_id.to_string());
+            let mut config = self.config(self.kind_of(&spec), spec.run_id.to_string());
+            config.egress = self.egress.of_run(&spec.egress);
+            config.sandbox = self.has_sandbox().await;
             // A grid's processor is not ours, and it says itself how much it can take.
             let _permit = match &config.grid {
                 Some(_) => None,

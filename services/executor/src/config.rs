@@ -4,6 +4,7 @@
 
 use crate::fault::{Fault, FaultPoint};
 use clap::Args as ClapArgs;
+use egress::EgressArgs;
 use gauntlet_browser::Grid;
 use gauntlet_bus::{RedisArgs, RedisConfig};
 use gauntlet_core::limits::EXECUTOR_SLOTS_MAX;
@@ -12,7 +13,10 @@ use gauntlet_rpc::ServerArgs;
 use grid::GridArgs;
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+mod egress;
 mod grid;
+
+pub use egress::EgressConfig;
 
 /// Longest name of an executor, in characters.
 const NAME_LENGTH_MAX: usize = 128;
@@ -74,6 +78,9 @@ pub struct Args {
     /// A remote endpoint of browsers (Selenium Grid, Moon).
     #[command(flatten)]
     pub grid: GridArgs,
+    /// Whom pages may reach.
+    #[command(flatten)]
+    pub egress: EgressArgs,
     /// Command that supervises a browser, one word each time it is given; this program's `supervise` when not set.
     #[arg(
         long,
@@ -116,6 +123,8 @@ pub struct Config {
     pub grace: Duration,
     /// Where and which browsers.
     pub browsers: BrowserPaths,
+    /// Whom their pages may reach.
+    pub egress: EgressConfig,
     /// Folder whose files tests may give to pages.
     pub files_dir: Option<PathBuf>,
     /// Bytes of recordings kept in memory.
@@ -197,6 +206,11 @@ impl Args {
             problems.append(&mut wrong);
             None
         });
+        let egress = self.egress.config([&self.scheduler, &self.results], redis.address());
+        let egress = egress.unwrap_or_else(|mut wrong| {
+            problems.append(&mut wrong);
+            EgressConfig::default()
+        });
         if let Some(ffmpeg) = self.ffmpeg.as_ref().filter(|ffmpeg| !ffmpeg.is_file()) {
             problems.push(format!("--ffmpeg {} is no file", ffmpeg.display()));
         }
@@ -226,6 +240,7 @@ impl Args {
                 grid_browsers: self.grid.browsers.iter().map(|browser| (*browser).into()).collect(),
                 supervisor,
             },
+            egress,
             files_dir: self.files_dir,
             recording_cache_bytes_max: self.recording_cache_mib as usize * 1024 * 1024,
             ffmpeg: self.ffmpeg,

@@ -46,6 +46,7 @@ impl ExecutorService for ExecutorGrpc {
             draining: self.is_draining(),
             active_tests: active_tests.collect(),
             orphans_killed_total: i64::from(orphans_killed_total.load(Ordering::Relaxed)),
+            attributes: self.executor.attributes.clone(),
         }))
     }
 

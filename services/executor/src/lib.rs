@@ -48,6 +48,6 @@ mod timeline;
 pub use app::{App, BuildError, Deps, Sessions};
 pub use browsers::RealBrowsers;
 pub use cancel::{Stop, StopReason};
-pub use config::{Args, BrowserPaths, Config, ConfigError};
+pub use config::{Args, BrowserPaths, Config, ConfigError, EgressConfig};
 pub use fault::{Fault, FaultPoint};
 pub use run_test::{BrowserSpec, LiveBrowser, TestRunner};

@@ -5,6 +5,7 @@
 use crate::{config::Config, emulation, keep::Wanted, mask::Mask, run_test::BrowserSpec};
 use gauntlet_browser::{DialogPolicy, Isolation, TestOptions};
 use gauntlet_core::{
+    egress::EgressRules,
     flow::{Flow, origin_of},
     limits::{TEST_TIMEOUT_DEFAULT, TEST_TIMEOUT_MAX},
 };
@@ -60,6 +61,7 @@ impl Plan {
                 run_id: gauntlet_core::ids::RunId(run_id),
                 browser,
                 headed: options.headed,
+                egress: Arc::new(egress(&options, config)?),
             },
             options: TestOptions { files_dir: config.files_dir.clone(), ..test_options(&options)? },
             wanted: Wanted::new(&options)?,
@@ -102,6 +104,19 @@ impl Plan {
         }
         flow
     }
+}
+
+/// Returns whom the run's pages may reach. That nobody could see to it was known when the session was opened, but not to a
+/// scheduler of before.
+fn egress(options: &v1::RunOptions, config: &Config) -> Result<EgressRules, String> {
+    let Some(v1::Egress { allow, deny }) = &options.egress else {
+        return Ok(EgressRules::default());
+    };
+    if config.browsers.grid.is_some() {
+        return Err("the egress policy of the environment cannot be kept at a grid".to_owned());
+    }
+    EgressRules::parse(allow, deny)
+        .map_err(|error| format!("egress policy: {}", gauntlet_runtime::error_chain(&error)))
 }
 
 fn test_options(options: &v1::RunOptions) -> Result<TestOptions, String> {

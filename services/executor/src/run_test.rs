@@ -6,11 +6,12 @@
 
 use futures_util::future::BoxFuture;
 use gauntlet_browser::{Control, LaunchError, TestOptions, TestOutcome};
-use gauntlet_core::{flow::Flow, ids::RunId};
+use gauntlet_core::{egress::EgressRules, flow::Flow, ids::RunId};
 use gauntlet_proto::v1;
+use std::sync::Arc;
 
 /// What a browser is started for. Two equal values may share a browser.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BrowserSpec {
     /// The run; it is in the command line of every process, so that leftovers can be found.
     pub run_id: RunId,
@@ -18,12 +19,24 @@ pub struct BrowserSpec {
     pub browser: v1::Browser,
     /// Whether it shows a window.
     pub headed: bool,
+    /// What the run's environment says about whom pages may reach.
+    pub egress: Arc<EgressRules>,
 }
 
 /// Starts browsers.
 pub trait TestRunner: Send + Sync + 'static {
     /// Returns the browsers that can be started here.
     fn browsers(&self) -> Vec<v1::Browser>;
+
+    /// Tells whether somebody sees to it that pages reach only whom they may.
+    fn filters_egress(&self) -> bool {
+        true
+    }
+
+    /// Returns what sets these browsers apart, for people (see `ListExecutors`). It may start one to find out.
+    fn attributes(&self) -> BoxFuture<'_, Vec<String>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
 
     /// Starts a browser. Dropping the future leaves no process.
     fn launch(&self, spec: BrowserSpec)

@@ -190,6 +190,8 @@ async fn open(executor: &Executor, lifecycle: &Lifecycle) -> Result<Option<Sessi
         browsers: executor.browsers.iter().map(|browser| i32::from(*browser)).collect(),
         slots: i32::try_from(executor.config.slots).unwrap_or(i32::MAX),
         films: executor.encoder.is_some(),
+        filters_egress: executor.runner.filters_egress(),
+        attributes: executor.attributes.clone(),
     };
     let mut patience = Patience::new();
     loop {

@@ -47,15 +47,15 @@ impl Slots {
     /// Dropping the future gives up the place in the queue; a browser being killed dies by its drop.
     pub(crate) async fn acquire(self: &Arc<Self>, spec: BrowserSpec) -> Option<Slot> {
         let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
-        let (browser, in_the_way) = self.take_warm(spec);
+        let (browser, in_the_way) = self.take_warm(&spec);
         let slot = Slot { slots: Arc::clone(self), spec, browser, _permit: permit };
         kill_all(in_the_way).await;
         Some(slot)
     }
 
-    fn take_warm(&self, spec: BrowserSpec) -> (Option<Box<dyn LiveBrowser>>, Vec<Warm>) {
+    fn take_warm(&self, spec: &BrowserSpec) -> (Option<Box<dyn LiveBrowser>>, Vec<Warm>) {
         let mut idle = self.idle();
-        if let Some(index) = idle.iter().position(|warm| warm.spec == spec) {
+        if let Some(index) = idle.iter().position(|warm| warm.spec == *spec) {
             return (Some(idle.remove(index).browser), Vec::new());
         }
         let room = self.total.saturating_sub(self.used()) as usize;
@@ -99,7 +99,7 @@ impl Slot {
     ) -> Result<Box<dyn LiveBrowser>, LaunchError> {
         match self.browser.take().filter(|browser| browser.is_healthy()) {
             Some(browser) => Ok(browser),
-            None => runner.launch(self.spec).await,
+            None => runner.launch(self.spec.clone()).await,
         }
     }
 
@@ -112,7 +112,7 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         if let Some(browser) = self.browser.take() {
-            self.slots.idle().push(Warm { spec: self.spec, browser });
+            self.slots.idle().push(Warm { spec: self.spec.clone(), browser });
         }
     }
 }

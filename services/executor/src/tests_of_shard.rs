@@ -57,6 +57,14 @@ pub(crate) enum WorkEnd {
     },
 }
 
+/// Counts connections of pages that the egress policy denied.
+fn count_denied(count: u64) {
+    if count > 0 {
+        let meter = opentelemetry::global::meter("gauntlet");
+        meter.u64_counter("gauntlet.executor.egress_denied").build().add(count, &[]);
+    }
+}
+
 /// Runs what is left of a shard.
 pub(crate) async fn run(
     executor: &Executor,
@@ -141,7 +149,7 @@ impl TestsOfShard<'_> {
         let mut slot = tokio::select! {
             biased;
             () = self.lease.stop.stopped() => return Err(WorkEnd::Stopped),
-            slot = self.executor.slots.acquire(self.plan.spec) => slot.ok_or(WorkEnd::Stopped)?,
+            slot = self.executor.slots.acquire(self.plan.spec.clone()) => slot.ok_or(WorkEnd::Stopped)?,
         };
         let options = match self.signed_in(&mut slot, &header(attempt, false)).await? {
             None => self.plan.options.clone(),
@@ -272,6 +280,7 @@ impl TestsOfShard<'_> {
         let mut browser = browser.map_err(|error| launch_failed(&error))?;
         self.mid_test_fault().await;
         let outcome = self.drive(browser.as_mut(), flow, &options, control).await;
+        count_denied(outcome.egress_denied_count);
         let misbehaved = !matches!(outcome.result, TestResult::Passed | TestResult::Failed(_));
         if misbehaved || stop.is_killed() || !browser.is_healthy() {
             browser.kill().await;

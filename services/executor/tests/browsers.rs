@@ -5,7 +5,7 @@ use crate::{
     Stage,
     mesh::{Mesh, WITHIN},
 };
-use gauntlet_executor::{BrowserPaths, Fault, RealBrowsers};
+use gauntlet_executor::{BrowserPaths, EgressConfig, Fault, RealBrowsers};
 use gauntlet_proto::v1;
 use gauntlet_runtime::Exit;
 use std::{
@@ -19,7 +19,10 @@ fn real() -> Arc<RealBrowsers> {
     let supervisor: PathBuf = exe.ancestors().nth(2).unwrap().join("gauntlet-supervise");
     assert!(supervisor.is_file(), "{} is not built", supervisor.display());
     let supervisor = vec![supervisor.into_os_string()];
-    Arc::new(RealBrowsers::new(BrowserPaths { supervisor, ..BrowserPaths::default() }))
+    Arc::new(RealBrowsers::new(
+        BrowserPaths { supervisor, ..BrowserPaths::default() },
+        EgressConfig::default(),
+    ))
 }
 
 /// Returns the command lines that carry the run's id.

@@ -70,6 +70,7 @@ impl Stage {
             listen: "127.0.0.1:0".parse().unwrap(),
             grace,
             browsers: gauntlet_executor::BrowserPaths::default(),
+            egress: gauntlet_executor::EgressConfig::default(),
             files_dir: Some(env!("CARGO_MANIFEST_DIR").into()),
             recording_cache_bytes_max: 1024 * 1024,
             ffmpeg: None,

@@ -41,6 +41,7 @@ async fn put(args: PutArgs) -> Result<Exit, Failure> {
         base_url: args.base_url,
         variables: args.variables.into_iter().collect(),
         secret_names: kept,
+        egress: Some(v1::Egress { allow: args.egress_allow, deny: args.egress_deny }),
     };
     let request = v1::PutEnvironmentRequest {
         environment: Some(environment),
@@ -113,11 +114,14 @@ fn document(environment: &v1::Environment) -> serde_json::Value {
         "base_url": environment.base_url,
         "variables": variables,
         "secrets": environment.secret_names,
+        "egress": environment.egress.as_ref().map(|egress| {
+            serde_json::json!({ "allow": egress.allow, "deny": egress.deny })
+        }),
     })
 }
 
 fn row(environment: &v1::Environment) -> String {
-    let v1::Environment { name, base_url, variables, secret_names, .. } = environment;
+    let v1::Environment { name, base_url, variables, secret_names, egress, .. } = environment;
     let base_url = if base_url.is_empty() { "-" } else { base_url };
     let variables = names::counted(i32::try_from(variables.len()).unwrap_or(i32::MAX), "variable");
     let secrets = if secret_names.is_empty() {
@@ -125,12 +129,28 @@ fn row(environment: &v1::Environment) -> String {
     } else {
         format!("secrets {}", secret_names.join(", "))
     };
-    format!("{name}  {base_url}  {variables}  {secrets}")
+    let egress = egress.as_ref().map_or_else(String::new, |v1::Egress { allow, deny }| {
+        let listed = |what: &str, hosts: &[String]| match hosts {
+            [] => String::new(),
+            hosts => format!("  {what} {}", hosts.join(", ")),
+        };
+        listed("allows", allow) + &listed("denies", deny)
+    });
+    format!("{name}  {base_url}  {variables}  {secrets}{egress}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_environment_tells_whom_its_pages_may_reach() {
+        let mut environment = v1::Environment { name: "staging".to_owned(), ..Default::default() };
+        assert_eq!(row(&environment), "staging  -  0 variables  no secrets");
+        let deny = vec!["a.example".to_owned(), "10.0.0.0/8".to_owned()];
+        environment.egress = Some(v1::Egress { allow: Vec::new(), deny });
+        assert!(row(&environment).ends_with("no secrets  denies a.example, 10.0.0.0/8"));
+    }
 
     #[test]
     fn a_secret_is_all_of_its_file_but_one_line_end() {

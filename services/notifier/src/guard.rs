@@ -4,9 +4,10 @@
 //! range that is not global unicast is refused, in every spelling, mapped and embedded ones too. The guard is the HTTP
 //! client's only resolver, so a name is resolved once a connection and what was vetted is what is connected to.
 
+use gauntlet_core::address::{AddressKind, kind_of};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::error::Error;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use url::{Host, Url};
 
 /// Ports below 1,024 that may be called.
@@ -91,11 +92,9 @@ impl Guard {
 
     /// Returns whether an address may be called.
     fn is_allowed(self, ip: IpAddr) -> bool {
-        (self.allow_loopback && ip.is_loopback())
-            || match ip {
-                IpAddr::V4(ip) => is_global_v4(ip),
-                IpAddr::V6(ip) => is_global_v6(ip),
-            }
+        // That leaves out IPv6 forms of IPv4 addresses: a receiver has no need of them.
+        let kind = kind_of(ip);
+        kind == AddressKind::Global || (self.allow_loopback && kind == AddressKind::Loopback)
     }
 }
 
@@ -107,35 +106,6 @@ impl Resolve for Guard {
             Ok(Box::new(vetted.into_iter()) as Addrs)
         })
     }
-}
-
-fn is_global_v4(ip: Ipv4Addr) -> bool {
-    let [a, b, c, _] = ip.octets();
-    let special = ip.is_unspecified()
-        || ip.is_loopback()
-        || ip.is_private()
-        || ip.is_link_local() // metadata services live here
-        || ip.is_multicast()
-        || ip.is_broadcast()
-        || ip.is_documentation()
-        || a == 0
-        || a >= 240
-        || (a == 100 && (64..128).contains(&b)) // carrier-grade NAT
-        || (a == 192 && b == 0 && c == 0)
-        || (a == 192 && b == 88 && c == 99) // 6to4 relays
-        || ip == Ipv4Addr::new(168, 63, 129, 16) // Azure's metadata
-        || (a == 198 && (18..20).contains(&b)); // benchmarks
-    !special
-}
-
-/// Only 2000::/3 is global unicast, less documentation and what tunnels elsewhere. That leaves out every form that embeds an
-/// IPv4 address (mapped, compatible, NAT64, 6to4): a receiver has no need of them.
-fn is_global_v6(ip: Ipv6Addr) -> bool {
-    let [a, b, ..] = ip.segments();
-    let documentation = (a == 0x2001 && b == 0x0db8) || (a == 0x3fff && b < 0x1000);
-    let teredo_and_orchid = a == 0x2001 && b < 0x0200;
-    let six_to_four = a == 0x2002;
-    (a & 0xe000) == 0x2000 && !documentation && !teredo_and_orchid && !six_to_four
 }
 
 #[cfg(test)]

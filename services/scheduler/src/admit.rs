@@ -287,6 +287,7 @@ async fn resolve(
     for (name, value) in environment.variables {
         options.variables.entry(name).or_insert(value);
     }
+    options.egress = Some(environment.egress).filter(|egress| *egress != v1::Egress::default());
     vault.open(&environment.secrets).map_err(AdmitError::Secrets)?;
     Ok(Resolved { options, secrets: environment.secrets })
 }
@@ -346,6 +347,9 @@ pub(crate) fn engine_of(browser: v1::Browser) -> Engine {
 /// What is added to a browser's name where it is filmed.
 const FILMED: &str = "+video";
 
+/// What is added to it where somebody sees to whom its pages reach.
+const FILTERED: &str = "+egress";
+
 /// Returns whether any attempt of a run is filmed.
 pub(crate) fn is_filmed(options: &v1::RunOptions) -> bool {
     matches!(options.video(), v1::VideoMode::On | v1::VideoMode::OnFailure)
@@ -353,20 +357,28 @@ pub(crate) fn is_filmed(options: &v1::RunOptions) -> bool {
 
 /// Returns the name under which the shards of a run queue.
 fn needed(options: &v1::RunOptions) -> String {
-    let browser = browser_name(options.browser());
-    if is_filmed(options) { format!("{browser}{FILMED}") } else { browser.to_owned() }
+    let filmed = if is_filmed(options) { FILMED } else { "" };
+    let filtered = if options.egress.is_some() { FILTERED } else { "" };
+    format!("{}{filmed}{filtered}", browser_name(options.browser()))
 }
 
-/// Returns the names under which an executor offers its browsers; those that it can film under two.
-pub(crate) fn offered(browsers: impl Iterator<Item = v1::Browser>, films: bool) -> Vec<String> {
+/// Returns the names under which an executor offers its browsers: each once for everything that it can do with them.
+pub(crate) fn offered(
+    browsers: impl Iterator<Item = v1::Browser>,
+    films: bool,
+    filters_egress: bool,
+) -> Vec<String> {
+    let added = |able: bool, what| if able { vec!["", what] } else { vec![""] };
     let names = browsers.map(browser_name).flat_map(|name| {
-        let filmed = films.then(|| format!("{name}{FILMED}"));
-        std::iter::once(name.to_owned()).chain(filmed)
+        added(films, FILMED).into_iter().flat_map(move |filmed| {
+            let filtered = added(filters_egress, FILTERED).into_iter();
+            filtered.map(move |filtered| format!("{name}{filmed}{filtered}"))
+        })
     });
     names.collect()
 }
 
-/// Returns the browser of a name, for the list of executors; a filmed one is not told twice.
+/// Returns the browser of a name, for the list of executors; one that can do more is not told twice.
 pub(crate) fn browser_of(name: &str) -> Option<v1::Browser> {
     let known = [
         v1::Browser::Chromium,

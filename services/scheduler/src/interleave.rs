@@ -43,6 +43,7 @@ impl Transactions {
             browsers: vec![BROWSER.to_owned()],
             slots,
             protocol_version: PROTOCOL_VERSION as i32,
+            attributes: Vec::new(),
         };
         let opened = self.store.open_session(&new).await;
         assert!(matches!(opened, Ok(true)), "{opened:?}");

@@ -38,7 +38,8 @@ fn migrations() -> Result<Runner, SchemaError> {
         "0002_generations",
         "0003_audit",
         "0004_secrets",
-        "0005_refusals"
+        "0005_refusals",
+        "0006_egress"
     )
 }
 

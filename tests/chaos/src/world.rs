@@ -337,7 +337,8 @@ impl Launches<'_> {
             ("--scheduler", self.links.executor_scheduler.url()),
             ("--results", self.links.executor_results.url()),
         ];
-        let mut words = vec!["serve".to_owned(), "executor".to_owned()];
+        // Sites of real browsers are on this machine.
+        let mut words = ["serve", "executor", "--egress-loopback"].map(str::to_owned).to_vec();
         words.extend(args.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]));
         self.launch(words)
     }

@@ -8,6 +8,7 @@ mod abort;
 mod artifacts;
 mod audit;
 mod documents;
+mod egress;
 mod imports;
 mod kill;
 mod retries;

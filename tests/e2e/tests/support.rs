@@ -76,6 +76,11 @@ impl Mesh {
         &self.processes[service]
     }
 
+    /// Returns where a service listens.
+    pub(crate) fn address_of(&self, service: &str) -> String {
+        value_of(&self.commands[service], "--listen")
+    }
+
     /// Starts an executor with one slot; `fault` is where it stops for ever.
     pub(crate) fn executor(&self, name: &str, fault: Option<(&str, &Path)>) -> GauntletProcess {
         let mut command = self.commands["executor"].clone();
@@ -162,6 +167,8 @@ fn commands(
         "executor",
         "--slots",
         "1",
+        // The sites under test are on this machine.
+        "--egress-loopback",
         "--scheduler",
         &to_scheduler,
         "--results",

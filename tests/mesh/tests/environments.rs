@@ -122,3 +122,67 @@ async fn a_secret_that_does_not_open_is_refused_at_admission_and_not_at_the_exec
     let unknown = mesh.run_on(&fresh_id()).await.unwrap_err();
     assert_eq!(reason_of(&unknown), Some(Reason::EnvironmentNotFound));
 }
+
+fn guarded(allow: &[&str], deny: &[&str]) -> v1::PutEnvironmentRequest {
+    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+    let environment = v1::Environment {
+        name: "guarded".to_owned(),
+        egress: Some(v1::Egress { allow: texts(allow), deny: texts(deny) }),
+        ..Default::default()
+    };
+    v1::PutEnvironmentRequest { environment: Some(environment), ..Default::default() }
+}
+
+#[tokio::test]
+async fn g9_only_executors_that_keep_an_environments_egress_policy_are_given_it() {
+    let mut mesh = Mesh::start().await;
+    let put = guarded(&["*.shop.example", "shop.example:443"], &["10.0.0.0/8"]);
+    let egress = put.environment.clone().unwrap().egress;
+    mesh.put(put).await.unwrap();
+    let listed = mesh.scheduler.list_environments(v1::ListEnvironmentsRequest::default()).await;
+    assert_eq!(listed.unwrap().into_inner().environments[0].egress, egress);
+    let run = mesh.run_on("guarded").await.unwrap();
+    assert_eq!(run.options.unwrap().egress, egress);
+    // What is admitted stays, whatever becomes of the environment (A6).
+    mesh.put(guarded(&[], &[])).await.unwrap();
+    let mut without = mesh.open_session_that(1, false).await;
+    let waiting = mesh.run(&run.run_id).await.waiting_reason;
+    assert_eq!(waiting, "no executor offers chromium+egress");
+    assert!(without.claim(0).await.is_empty());
+    let mut able = mesh.open_session_that(1, true).await;
+    let grant = able.claim(5).await.remove(0);
+    assert_eq!((grant.run_id, grant.options.unwrap().egress), (run.run_id, egress));
+    // Without a policy, anybody may.
+    let free = mesh.run_on("guarded").await.unwrap();
+    let grant = without.claim(5).await.remove(0);
+    assert_eq!((grant.run_id, grant.options.unwrap().egress), (free.run_id, None));
+}
+
+#[tokio::test]
+async fn g9_a_policy_that_cannot_be_kept_is_refused_by_its_field() {
+    let mut mesh = Mesh::start().await;
+    let many = vec!["a.example"; 257];
+    for (put, field) in [
+        (guarded(&["a.example", "http://b.example"], &[]), "environment.egress.allow[1]"),
+        (guarded(&[], &["10.0.0.0/33"]), "environment.egress.deny[0]"),
+        (guarded(&[], &["*"]), "environment.egress.deny[0]"),
+        (guarded(&many, &[]), "environment.egress.allow"),
+    ] {
+        let refused = mesh.put(put).await.unwrap_err();
+        assert_eq!(reason_of(&refused), Some(Reason::FieldInvalid));
+        assert!(refused.message().contains(field), "{refused}");
+    }
+    let egress = Some(v1::Egress { allow: vec!["a.example".to_owned()], deny: Vec::new() });
+    let options = Some(v1::RunOptions { egress, ..Default::default() });
+    let request = v1::TriggerRunRequest { options, ..Default::default() };
+    let refused = mesh.scheduler.trigger_run(request).await.unwrap_err();
+    assert!(refused.message().contains("options.egress"), "{refused}");
+}
+
+#[tokio::test]
+async fn g9_what_sets_an_executor_apart_is_listed() {
+    let mut mesh = Mesh::start().await;
+    mesh.open_session(1).await;
+    let listed = mesh.scheduler.list_executors(v1::ListExecutorsRequest::default()).await;
+    assert_eq!(listed.unwrap().into_inner().executors[0].attributes, ["sandbox-off"]);
+}

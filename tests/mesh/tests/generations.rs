@@ -195,6 +195,8 @@ async fn j5_an_executor_of_the_version_before_still_works_and_a_newer_one_is_ref
         browsers: vec![v1::Browser::Chromium.into()],
         slots: 1,
         films: false,
+        filters_egress: false,
+        attributes: Vec::new(),
     };
     for spoken in [1, 2] {
         mesh.leases.open_session(open(spoken)).await.unwrap();

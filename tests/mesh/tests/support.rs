@@ -121,8 +121,8 @@ impl Mesh {
         self.open_session_that(slots, false).await
     }
 
-    /// Opens a session of an executor that `films`, or does not.
-    pub(crate) async fn open_session_that(&mut self, slots: i32, films: bool) -> Executor {
+    /// Opens a session of an executor that films and keeps egress policies, or does neither.
+    pub(crate) async fn open_session_that(&mut self, slots: i32, able: bool) -> Executor {
         let session_id = fresh_id();
         let request = v1::OpenSessionRequest {
             session_id: session_id.clone(),
@@ -130,7 +130,9 @@ impl Mesh {
             protocol_version: 2,
             browsers: vec![v1::Browser::Chromium.into()],
             slots,
-            films,
+            films: able,
+            filters_egress: able,
+            attributes: vec!["sandbox-off".to_owned()],
         };
         self.leases.open_session(request).await.unwrap();
         Executor { session_id, slots, leases: self.leases.clone() }

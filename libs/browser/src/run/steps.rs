@@ -78,7 +78,9 @@ impl Session<'_> {
                 .because("a number", error.text)
         })?;
         let deadline = Instant::now() + flow.timeout_of(&resolved);
-        match self.perform(&resolved, deadline).await {
+        self.reach.step(self.proxy);
+        let performed = self.perform(&resolved, deadline).await;
+        match performed.map_err(|stop| self.reach.explain(self.proxy, &resolved, stop)) {
             Ok(done) => {
                 progress.pass(&resolved, &done, &self.scope);
                 if let Some((variable, value)) = done.stored {

@@ -25,6 +25,8 @@ pub enum FailureClass {
     RateLimit,
     /// The site under test could not be reached at all.
     TargetUnreachable,
+    /// The egress policy does not let the page's host be reached.
+    EgressDenied,
     /// A provider (for example of a language model) failed.
     Provider,
     /// The recording could not be read.
@@ -46,7 +48,7 @@ pub enum Attribution {
 
 impl FailureClass {
     /// Every class, in declaration order.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Timeout,
         Self::Navigation,
         Self::ElementNotFound,
@@ -58,6 +60,7 @@ impl FailureClass {
         Self::Auth,
         Self::RateLimit,
         Self::TargetUnreachable,
+        Self::EgressDenied,
         Self::Provider,
         Self::ImportError,
         Self::Unknown,
@@ -72,7 +75,8 @@ impl FailureClass {
             | Self::ElementNotFound
             | Self::Assertion
             | Self::TargetUnreachable => Attribution::App,
-            Self::ImportError => Attribution::Test,
+            // Whoever wrote the test, or its environment, named the host.
+            Self::ImportError | Self::EgressDenied => Attribution::Test,
             Self::BrowserLaunch
             | Self::BrowserCrash
             | Self::DriverLost
@@ -99,6 +103,7 @@ impl FailureClass {
             Self::Auth => "auth",
             Self::RateLimit => "rate_limit",
             Self::TargetUnreachable => "target_unreachable",
+            Self::EgressDenied => "egress_denied",
             Self::Provider => "provider",
             Self::ImportError => "import_error",
             Self::Unknown => "unknown",

@@ -66,6 +66,8 @@ impl Session {
             browsers: vec![executor.manner.browser.into()],
             slots: i32::try_from(executor.config.slots).unwrap_or(i32::MAX),
             films: true,
+            filters_egress: true,
+            attributes: Vec::new(),
         };
         let reply = executor.peers.leases.clone().open_session(request).await?.into_inner();
         let read = |wire: &Option<pbjson_types::Duration>, default| {

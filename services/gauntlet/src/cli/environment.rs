@@ -34,6 +34,13 @@ pub(crate) struct PutArgs {
     /// Secret to forget; can be repeated.
     #[arg(long = "remove-secret", value_name = "NAME")]
     pub(crate) removed: Vec<String>,
+    /// Host that its pages may reach, and no other that is not named so: a name, *.name, an address or a network, perhaps with
+    /// a port; can be repeated. Those not named are removed.
+    #[arg(long = "egress-allow", value_name = "HOST")]
+    pub(crate) egress_allow: Vec<String>,
+    /// Host that its pages may not reach; can be repeated. Those not named are removed.
+    #[arg(long = "egress-deny", value_name = "HOST")]
+    pub(crate) egress_deny: Vec<String>,
     #[command(flatten)]
     pub(crate) target: TargetArgs,
 }

@@ -208,6 +208,8 @@ impl OptionArgs {
             timing: v1::TimingMode::from(self.timing) as i32,
             speed: self.speed,
             sign_in: None,
+            // The environment's.
+            egress: None,
         }
     }
 }

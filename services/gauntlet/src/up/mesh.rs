@@ -13,7 +13,7 @@ use crate::endpoint;
 use crate::failure::Failure;
 use crate::output;
 use crate::up::serve;
-use gauntlet_browser::{BrowserConfig, BrowserKind, Programs};
+use gauntlet_browser::{BrowserConfig, BrowserKind, Programs, ReservedPorts};
 use gauntlet_bus::RedisConfig;
 use gauntlet_embedded::{EmbeddedConfig, EmbeddedStore};
 use gauntlet_pg::PgConfig;
@@ -110,6 +110,8 @@ struct Parts {
     gateway: Lifecycle,
     services: BTreeMap<String, String>,
     endpoint: String,
+    /// Ports of the mesh: pages under test may be on this machine, but have no business there.
+    ports: ReservedPorts,
 }
 
 impl EmbeddedMesh {
@@ -193,6 +195,7 @@ impl Parts {
             sessions: Vec::new(),
             services: BTreeMap::new(),
             endpoint: String::new(),
+            ports: ReservedPorts::default(),
         }
     }
 
@@ -206,6 +209,8 @@ impl Parts {
         pg.pool_size_max = POOL_MAX;
         let redis = RedisConfig::new(Some(&store.redis_url()), "gauntlet");
         let redis = redis.map_err(|error| wrong(&error))?;
+        let of_store = pg.ports().iter().copied().chain(redis.address().map(|(_, port)| port));
+        of_store.for_each(|port| self.ports.add(port));
         let scheduler = self.start_scheduler(&pg, &redis, store.data_dir()).await?;
         let results = self.start_results(&pg, &scheduler, store.data_dir()).await?;
         let notifier = self.start_notifier(&pg, &scheduler, store.data_dir()).await?;

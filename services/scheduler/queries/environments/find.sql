@@ -1,2 +1,2 @@
 -- Reads an environment. Locks nothing.
-SELECT name, base_url, variables, secrets FROM environments WHERE project = $1 AND name = $2
+SELECT name, base_url, variables, secrets, egress FROM environments WHERE project = $1 AND name = $2

@@ -1,2 +1,2 @@
 -- Reads environments of a project by name, after $2. Locks nothing.
-SELECT name, base_url, variables, secrets FROM environments WHERE project = $1 AND name > $2 ORDER BY name LIMIT $3
+SELECT name, base_url, variables, secrets, egress FROM environments WHERE project = $1 AND name > $2 ORDER BY name LIMIT $3

@@ -6,6 +6,7 @@ use super::error::CallError;
 use super::requests::{check_url, check_variables, name, project};
 use crate::store::catalog::EnvironmentRow;
 use crate::vault::Sealed;
+use gauntlet_core::egress::{EGRESS_PATTERNS_MAX, EgressRules};
 use gauntlet_proto::edge::{self, Violations};
 use gauntlet_proto::v1;
 use gauntlet_rpc::{invalid_fields, status};
@@ -26,6 +27,8 @@ pub(crate) async fn put(
     }
     check_variables("environment.variables", &environment.variables, &mut violations);
     check_variables("secrets", &secrets, &mut violations);
+    let egress = environment.egress.unwrap_or_default();
+    check_egress("environment.egress", &egress, &mut violations);
     let project = project.unwrap_or_default();
     let mut sealed = Sealed::new(&project, &environment.name);
     if !environment.secret_names.is_empty() {
@@ -54,11 +57,25 @@ pub(crate) async fn put(
         base_url: environment.base_url,
         variables: environment.variables.into_iter().collect(),
         secrets: sealed.stored(),
+        egress,
     };
     let stored = h.store.put_environment(&project, &row).await;
     stored.map_err(|error| status(&CallError::Store(error)))?;
     let environment = Some(wire(&project, row)?);
     Ok(v1::PutEnvironmentResponse { environment })
+}
+
+/// Checks whom pages may reach.
+fn check_egress(field: &str, egress: &v1::Egress, violations: &mut Violations) {
+    for (list, entries) in [("allow", &egress.allow), ("deny", &egress.deny)] {
+        let few = entries.len() <= EGRESS_PATTERNS_MAX;
+        let rule = format!("at most {EGRESS_PATTERNS_MAX} entries");
+        violations.check(few, &format!("{field}.{list}"), rule);
+    }
+    if let Err(error) = EgressRules::parse(&egress.allow, &egress.deny) {
+        let at = format!("{field}.{}[{}]", error.list, error.index);
+        violations.check(false, &at, error.source.to_string());
+    }
 }
 
 pub(crate) async fn list(
@@ -90,5 +107,6 @@ fn wire(project: &str, row: EnvironmentRow) -> Result<v1::Environment, Status> {
         base_url: row.base_url,
         variables: row.variables.into_iter().collect(),
         secret_names: sealed.names().cloned().collect(),
+        egress: Some(row.egress).filter(|egress| *egress != v1::Egress::default()),
     })
 }

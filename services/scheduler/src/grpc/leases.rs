@@ -24,6 +24,9 @@ use tonic::{Request, Response, Status};
 
 const COMPLETIONS_MAX: usize = 256;
 const MESSAGE_CHARS_MAX: usize = 1_024;
+/// What sets an executor apart.
+const ATTRIBUTES_MAX: usize = 16;
+const ATTRIBUTE_CHARS_MAX: usize = 64;
 
 #[tonic::async_trait]
 impl LeaseService for Handlers {
@@ -231,13 +234,18 @@ fn new_session(request: &v1::OpenSessionRequest) -> Result<NewSession, Status> {
     let slots = u32::try_from(request.slots).unwrap_or(0);
     let rule = format!("must be between 1 and {EXECUTOR_SLOTS_MAX}");
     violations.check((1..=EXECUTOR_SLOTS_MAX).contains(&slots), "slots", rule);
+    let attributes = &request.attributes;
+    let short = attributes.iter().all(|text| text.chars().count() <= ATTRIBUTE_CHARS_MAX);
+    let rule = format!("at most {ATTRIBUTES_MAX}, each up to {ATTRIBUTE_CHARS_MAX} characters");
+    violations.check(short && attributes.len() <= ATTRIBUTES_MAX, "attributes", rule);
     violations.finish().map_err(|v| invalid_fields(&v))?;
     Ok(NewSession {
         session: SessionId(session.unwrap_or_default()),
         name: request.name.clone(),
-        browsers: admit::offered(request.browsers(), request.films),
+        browsers: admit::offered(request.browsers(), request.films, request.filters_egress),
         slots,
         protocol_version: request.protocol_version,
+        attributes: attributes.clone(),
     })
 }
 

@@ -154,6 +154,8 @@ fn check_options(options: &v1::RunOptions, violations: &mut Violations) {
     }
     check_isolation(options, violations);
     kept::check(options, violations);
+    let rule = "belongs to an environment, so that nobody goes round it";
+    violations.check(options.egress.is_none(), "options.egress", rule);
     let ok = options.speed == 0.0 || (0.1..=10.0).contains(&options.speed);
     violations.check(ok, "options.speed", "must be between 0.1 and 10");
     if let Some(sign_in) = &options.sign_in {

@@ -136,6 +136,7 @@ impl SchedulerService for Handlers {
             leased_shard_count: row.leased_shard_count,
             draining: row.draining,
             expire_time: Some(edge::timestamp(row.expires_at)),
+            attributes: row.attributes,
         });
         Ok(Response::new(v1::ListExecutorsResponse { executors: executors.collect() }))
     }

@@ -6,7 +6,9 @@ use super::{Store, StoreError, sql};
 use gauntlet_core::TestId;
 use gauntlet_core::flow::Engine;
 use gauntlet_pg::{Row, Transaction, Tx};
+use gauntlet_proto::v1;
 use jiff::Timestamp;
+use prost::Message as _;
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -47,6 +49,8 @@ pub(crate) struct EnvironmentRow {
     pub(crate) variables: BTreeMap<String, String>,
     /// Sealed.
     pub(crate) secrets: Vec<u8>,
+    /// Whom pages may reach.
+    pub(crate) egress: v1::Egress,
 }
 
 struct ImportTests<'a> {
@@ -122,12 +126,16 @@ fn selected_of(row: &Row) -> SelectedTest {
 }
 
 fn environment_of(row: &Row) -> Result<EnvironmentRow, StoreError> {
-    let inconsistent = StoreError::Inconsistent { table: "environments", column: "variables" };
+    let inconsistent = |column| StoreError::Inconsistent { table: "environments", column };
+    let variables = serde_json::from_value(row.get("variables"));
+    // One that cannot be read must not pass for no policy.
+    let egress = v1::Egress::decode(row.get::<_, &[u8]>("egress"));
     Ok(EnvironmentRow {
         name: row.get("name"),
         base_url: row.get("base_url"),
-        variables: serde_json::from_value(row.get("variables")).map_err(|_| inconsistent)?,
+        variables: variables.map_err(|_| inconsistent("variables"))?,
         secrets: row.get("secrets"),
+        egress: egress.map_err(|_| inconsistent("egress"))?,
     })
 }
 
@@ -201,11 +209,11 @@ impl Store {
     pub(crate) async fn put_environment(
         &self,
         project: &str,
-        EnvironmentRow { name, base_url, variables, secrets }: &EnvironmentRow,
+        EnvironmentRow { name, base_url, variables, secrets, egress }: &EnvironmentRow,
     ) -> Result<(), StoreError> {
-        let variables = serde_json::json!(variables);
-        let params: [&(dyn gauntlet_pg::ToSql + Sync); 5] =
-            [&project, name, base_url, &variables, secrets];
+        let (variables, egress) = (serde_json::json!(variables), egress.encode_to_vec());
+        let params: [&(dyn gauntlet_pg::ToSql + Sync); 6] =
+            [&project, name, base_url, &variables, secrets, &egress];
         self.pool.write_once().query(sql::ENVIRONMENT_PUT, &params).await?;
         Ok(())
     }

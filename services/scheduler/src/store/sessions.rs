@@ -27,6 +27,8 @@ pub(crate) struct NewSession {
     pub(crate) browsers: Vec<String>,
     pub(crate) slots: u32,
     pub(crate) protocol_version: i32,
+    /// What sets it apart, for people.
+    pub(crate) attributes: Vec<String>,
 }
 
 /// What a session offers.
@@ -42,6 +44,7 @@ pub(crate) struct SessionRow {
     pub(crate) name: String,
     pub(crate) slots: i32,
     pub(crate) browsers: Vec<String>,
+    pub(crate) attributes: Vec<String>,
     pub(crate) draining: bool,
     pub(crate) leased_shard_count: i32,
     pub(crate) expires_at: Timestamp,
@@ -150,6 +153,7 @@ impl Store {
                     &new.browsers,
                     &signed(new.slots),
                     &new.protocol_version,
+                    &new.attributes,
                     &LEASE_TTL.as_secs_f64(),
                 ],
             )
@@ -210,6 +214,7 @@ impl Store {
                 name: row.get("name"),
                 slots: row.get("slots"),
                 browsers: row.get("browsers"),
+                attributes: row.get("attributes"),
                 draining: row.get("draining"),
                 leased_shard_count: row.get("leased_shard_count"),
                 expires_at: row.get("expires_at"),

@@ -102,6 +102,11 @@ impl Parts {
                 supervisor: vec![this.into(), "supervise".into()],
                 ..gauntlet_executor::BrowserPaths::default()
             },
+            egress: gauntlet_executor::EgressConfig {
+                loopback: true,
+                deny: Vec::new(),
+                ports: self.ports.clone(),
+            },
             files_dir: settings.files_dir.clone(),
             recording_cache_bytes_max: RECORDING_CACHE_BYTES,
             ffmpeg: None,
@@ -134,12 +139,14 @@ impl Parts {
         let app = gauntlet_gateway::App::build(&config, &self.gateway).await;
         let app = app.map_err(|error| no_gateway(listen, &error))?;
         self.endpoint = format!("http://{}", app.addr());
+        self.ports.add(app.addr().port());
         self.lifecycle.spawn("gateway", app.run());
         Ok(())
     }
 
     fn note(&mut self, name: &str, addr: SocketAddr) -> String {
         let endpoint = format!("http://{addr}");
+        self.ports.add(addr.port());
         self.services.insert(name.to_owned(), endpoint.clone());
         endpoint
     }
