@@ -178,6 +178,33 @@ async fn g4_a_new_window_is_followed_however_it_was_opened() {
 }
 
 #[tokio::test]
+async fn g4_a_frame_is_followed_into_another_process_and_back_and_to_its_end() {
+    let base = site::start().await;
+    let abroad = base.replace("127.0.0.1", "localhost");
+    let sees = |target: &str, expression: &str| {
+        format!(
+            r#",{{"type":"waitForExpression","target":"{target}","timeout":2000,"expression":"{expression}"}}"#
+        )
+    };
+    let click = format!(
+        r##",{{"type":"click","target":"{abroad}/guest","selectors":["#b"],"offsetX":5,"offsetY":5}}"##
+    );
+    let at_home = sees(&format!("{base}/list"), "location.pathname === '/list' && parent !== self");
+    let removes = sees("main", "(document.querySelector('iframe').remove(), true)");
+    for kind in [BrowserKind::HeadlessShell, BrowserKind::Firefox] {
+        let mut slot = BrowserSlot::new(config_of(kind, "frames"));
+        let steps = [click.as_str(), &at_home, &removes, &at_home].concat();
+        let outcome = run(&mut slot, &flow(&base, "host", &steps)).await;
+        let failure = outcome.result.failure().expect("the frame is gone at last");
+        assert_eq!(
+            (failure.class, failure.step_index),
+            (FailureClass::Navigation, 4),
+            "{kind:?}: {failure:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn g1_full_chromium_runs_the_same_tests() {
     let base = site::start().await;
     let mut config = config("full");

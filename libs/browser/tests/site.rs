@@ -97,6 +97,14 @@ async fn page(name: &str) -> Html<&'static str> {
             "<p id=out>none</p><button id=b onclick=\"onbeforeunload = (e) => { e.preventDefault(); return 'stay'; }\">leave</button>",
         ),
         (
+            "host",
+            "<iframe id=f></iframe><script>f.src = location.href.replace('127.0.0.1', 'localhost').replace('host', 'guest')</script>",
+        ),
+        (
+            "guest",
+            "<button id=b onclick=\"location.href = location.href.replace('localhost', '127.0.0.1').replace('guest', 'list')\">home</button>",
+        ),
+        (
             "opens",
             "<a id=link target=_blank href=/popup>a link</a> <button id=alone onclick=\"open('/popup', '', 'noopener')\">alone</button> <button id=abroad onclick=\"window.open(location.href.replace('127.0.0.1', 'localhost').replace('opens', 'popup'))\">abroad</button>",
         ),

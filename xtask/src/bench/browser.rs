@@ -11,9 +11,9 @@ mod report;
 mod suite;
 mod tree;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use gauntlet_browser::{BrowserConfig, BrowserKind, Isolation};
-use gauntlet_runtime::{Exit, telemetry::TelemetryArgs};
+use gauntlet_runtime::{Exit, Lifecycle, telemetry::TelemetryArgs};
 use gauntlet_testkit::GauntletProcess;
 use playwright::{Playwright, Way};
 use rate::{Cost, Spread};
@@ -111,7 +111,12 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<Exit> {
         config,
         playwright,
     };
-    bench.measure().await?;
+    let lifecycle = Lifecycle::with_signals()?;
+    // Dropping the measurement kills what it has started.
+    tokio::select! {
+        () = lifecycle.draining() => bail!("interrupted"),
+        measured = bench.measure() => measured?,
+    }
     bench.report.print();
     Ok(Exit::Clean)
 }

@@ -201,8 +201,8 @@ impl Targets {
     }
 
     fn destroy(&mut self, events: &mut Events, context: &str) {
-        self.leaving.remove(context);
         events.take("browsingContext.contextDestroyed", &json!({ "context": context }));
+        self.leaving.retain(|frame, _| events.context(frame).is_some());
     }
 
     fn dialog(&mut self, events: &mut Events, event: &Event<'_>) -> Vec<Order> {
