@@ -22,6 +22,7 @@ use crate::{
     error::DriverError,
 };
 
+mod call;
 mod cookies;
 mod emulation;
 mod network;

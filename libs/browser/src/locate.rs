@@ -129,7 +129,7 @@ impl Session<'_> {
             let look = async |session: &Self| {
                 let all = session.alternatives(selectors, deadline).await?;
                 let args = json!([all, name, offset, act.given, left]);
-                session.execute(&script, args, deadline).await
+                session.examine(&script, args, deadline).await
             };
             match look(self).await {
                 Ok(answer) if !answer["element"].is_null() => return Ok(Ready::read(answer)),

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::{
     Isolation, TestOptions,
+    bidi::Events,
     driver::{Driver, GRACE},
     egress::EgressProxy,
     emulate::{permit, refuse_to_pretend},
@@ -313,6 +314,29 @@ impl<'b> Session<'b> {
         deadline: Instant,
     ) -> Result<Value, DriverError> {
         self.post("execute/sync", json!({ "script": script, "args": args }), deadline).await
+    }
+
+    /// Runs a script of ours that looks at the current frame, on the shortest way there is; null where a dialog that waits for
+    /// a step got in between.
+    pub(crate) async fn examine(
+        &self,
+        script: &str,
+        args: Value,
+        deadline: Instant,
+    ) -> Result<Value, DriverError> {
+        let near = self.pages.devtools().zip(self.frame());
+        let near = near.and_then(|(devtools, frame)| {
+            let document = devtools.document_of(&frame)?;
+            Some((devtools, frame, document))
+        });
+        let Some((devtools, frame, document)) = near.filter(|_| !self.holds()) else {
+            return self.execute(script, args, deadline).await;
+        };
+        let held = |events: &Events| events.held.then_some(Value::Null);
+        tokio::select! {
+            answer = devtools.call((&frame, &document), script, args, limit(deadline)) => answer,
+            Some(nothing) = self.pages.wait_for(deadline, held) => Ok(nothing),
+        }
     }
 
     /// Takes a picture of the page that commands go to, or else of the main page; `None` if that takes too long.

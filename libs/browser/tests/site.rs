@@ -98,11 +98,11 @@ async fn page(name: &str) -> Html<&'static str> {
         ),
         (
             "host",
-            "<iframe id=f></iframe><script>f.src = location.href.replace('127.0.0.1', 'localhost').replace('host', 'guest')</script>",
+            "<iframe id=f></iframe><script>f.src = location.href.replace('127.0.0.1', 'localhost').replace('/host', '/guest')</script>",
         ),
         (
             "guest",
-            "<button id=b onclick=\"location.href = location.href.replace('localhost', '127.0.0.1').replace('guest', 'list')\">home</button>",
+            "<button id=b onclick=\"location.href = location.href.replace('localhost', '127.0.0.1').replace('/guest', '/list')\">home</button>",
         ),
         (
             "opens",

@@ -32,6 +32,8 @@ pub(super) struct Targets {
     leaving: HashMap<String, String>,
     /// What the pages of a user context are made to believe.
     pretences: HashMap<String, Pretence>,
+    /// The global object of a document, by page or frame: which document, and how the object is called.
+    pub(super) globals: HashMap<String, (String, String)>,
     pub(super) network: Network,
 }
 
@@ -85,6 +87,11 @@ impl Targets {
             }
             at = events.context(&at)?.parent.clone()?;
         }
+    }
+
+    /// Tells whether a page or frame has a session of its own.
+    pub(super) fn has_session(&self, context: &str) -> bool {
+        self.sessions.contains_key(context)
     }
 
     pub(super) fn has_crashed(&self, context: &str) -> bool {
@@ -203,6 +210,7 @@ impl Targets {
     fn destroy(&mut self, events: &mut Events, context: &str) {
         events.take("browsingContext.contextDestroyed", &json!({ "context": context }));
         self.leaving.retain(|frame, _| events.context(frame).is_some());
+        self.globals.remove(context);
     }
 
     fn dialog(&mut self, events: &mut Events, event: &Event<'_>) -> Vec<Order> {

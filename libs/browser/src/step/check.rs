@@ -166,7 +166,7 @@ impl Session<'_> {
         let script = with_locate(OBSERVE);
         let look = async |session: &Self| {
             let all = session.alternatives(selectors, deadline).await?;
-            session.execute(&script, json!([all, subject, key]), deadline).await
+            session.examine(&script, json!([all, subject, key]), deadline).await
         };
         match look(self).await {
             Ok(mut answer) if answer["index"].is_u64() => {

@@ -43,7 +43,7 @@ impl Session<'_> {
             let look = async |session: &Self| {
                 let alternatives = session.alternatives(&wait.selectors, deadline).await?;
                 let left = deadline.saturating_duration_since(Instant::now()).min(LOOK).as_millis();
-                session.execute(&script, json!([alternatives, wanted, left]), deadline).await
+                session.examine(&script, json!([alternatives, wanted, left]), deadline).await
             };
             match look(self).await {
                 // A dialog that opens during a script makes its answer null: that is no count.
