@@ -4,6 +4,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use serde_json::{Value, json};
 use tokio::time::Instant;
+use url::Url;
 
 use crate::{
     driver::GRACE,
@@ -97,9 +98,23 @@ impl Logs {
         }
     }
 
+    /// Says of requests that got no answer what `explain` knows about the host and the port of their URL.
+    pub(crate) fn explain(&mut self, explain: impl Fn(&str, u16) -> Option<String>) {
+        for request in self.requests.iter_mut().filter(|request| request.error.is_some()) {
+            let Ok(url) = Url::parse(&request.url) else { continue };
+            let Some((host, port)) = url.host_str().zip(url.port_or_known_default()) else {
+                continue;
+            };
+            if let Some(why) = explain(host.trim_matches(['[', ']']), port) {
+                request.error = Some(why);
+            }
+        }
+    }
+
     /// Changes every text that may hold a secret.
     pub(crate) fn redact(&mut self, redact: impl Fn(&str) -> String) {
-        let requests = self.requests.iter_mut().map(|request| &mut request.url);
+        let requests = self.requests.iter_mut();
+        let requests = requests.flat_map(|r| [Some(&mut r.url), r.error.as_mut()]).flatten();
         for text in self.console.iter_mut().map(|entry| &mut entry.text).chain(requests) {
             *text = redact(text);
         }
@@ -107,7 +122,7 @@ impl Logs {
 }
 
 fn without_user(url: &str) -> String {
-    match url::Url::parse(url) {
+    match Url::parse(url) {
         Ok(mut parsed) if !parsed.username().is_empty() || parsed.password().is_some() => {
             let _ = (parsed.set_username(""), parsed.set_password(None));
             parsed.into()

@@ -46,6 +46,7 @@ impl Browser {
     ) -> TestOutcome {
         let mut progress = Progress::new();
         let denied_before = self.denied_count();
+        let failed_before = self.proxy.as_ref().map_or(0, EgressProxy::mark);
         let camera = options.capture.as_ref().filter(|capture| capture.film);
         let camera = camera.map(|capture| Camera::new(&capture.folder, progress.began));
         // Healthy again only if the test comes to its end: a command may be in flight when it does not.
@@ -85,6 +86,13 @@ impl Browser {
             let mut events = self.pages.events();
             (events.dialog_count, std::mem::take(&mut events.logs))
         };
+        if let Some(proxy) = &self.proxy {
+            logs.explain(|host, port| {
+                let failed =
+                    proxy.failed_since(failed_before, |f| f.host == host && f.port == port);
+                failed.map(|failure| failure.to_string())
+            });
+        }
         let (scope, typed) = (Scope::new(flow), secrets_typed(flow));
         let redact = |text: &str| {
             typed.iter().fold(scope.redact(text), |text, secret| text.replace(secret, REDACTED))

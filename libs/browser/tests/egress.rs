@@ -201,6 +201,9 @@ async fn g9_loopback_is_denied_outside_of_embedded_mode_and_so_is_the_machine_it
     let cases = hosts.map(|host| (site.url(host, "/"), "it is the executor's own"));
     all_denied(&mut slot, &cases).await;
     assert_eq!(*site.asked.lock().expect("nobody panicked"), BTreeSet::new());
+    let files = ["file:///proc/self/environ", "FILE:///etc/hosts", "view-source:file:///etc/hosts"];
+    let cases = files.map(|url| (url.to_owned(), "it is the executor's own"));
+    all_denied(&mut slot, &cases).await;
 }
 
 #[tokio::test]

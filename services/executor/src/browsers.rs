@@ -178,3 +178,23 @@ impl LiveBrowser for Browser {
         Box::pin(self.kill_and_wait())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gauntlet_browser::{Grid, sandbox_possible};
+
+    #[tokio::test]
+    async fn g9_what_is_not_between_pages_and_the_network_is_told() {
+        let grid = Grid::new("http://grid:4444", None, serde_json::Map::new(), 1).unwrap();
+        let paths = BrowserPaths { grid: Some(grid), ..BrowserPaths::default() };
+        let at_grid = RealBrowsers::new(paths, EgressConfig::default());
+        assert!(!at_grid.filters_egress());
+        assert_eq!(at_grid.attributes().await, ["egress-unfiltered"]);
+        let local = RealBrowsers::new(BrowserPaths::default(), EgressConfig::default());
+        assert!(local.filters_egress());
+        if !sandbox_possible() {
+            assert_eq!(local.attributes().await, ["sandbox-off"]);
+        }
+    }
+}

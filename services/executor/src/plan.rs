@@ -61,7 +61,7 @@ impl Plan {
                 run_id: gauntlet_core::ids::RunId(run_id),
                 browser,
                 headed: options.headed,
-                egress: Arc::new(egress(&options, config)?),
+                egress: Arc::new(egress(&options, config.browsers.grid.is_some())?),
             },
             options: TestOptions { files_dir: config.files_dir.clone(), ..test_options(&options)? },
             wanted: Wanted::new(&options)?,
@@ -108,11 +108,11 @@ impl Plan {
 
 /// Returns whom the run's pages may reach. That nobody could see to it was known when the session was opened, but not to a
 /// scheduler of before.
-fn egress(options: &v1::RunOptions, config: &Config) -> Result<EgressRules, String> {
+fn egress(options: &v1::RunOptions, at_grid: bool) -> Result<EgressRules, String> {
     let Some(v1::Egress { allow, deny }) = &options.egress else {
         return Ok(EgressRules::default());
     };
-    if config.browsers.grid.is_some() {
+    if at_grid {
         return Err("the egress policy of the environment cannot be kept at a grid".to_owned());
     }
     EgressRules::parse(allow, deny)
@@ -178,4 +178,22 @@ fn test_options(options: &v1::RunOptions) -> Result<TestOptions, String> {
         emulation: emulation.map(emulation::emulation).unwrap_or_default(),
         ..others
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn g9_a_policy_that_cannot_be_kept_or_read_is_no_silence() {
+        let mut options = v1::RunOptions::default();
+        assert_eq!(egress(&options, true), Ok(EgressRules::default()));
+        let mut policy = v1::Egress { allow: Vec::new(), deny: vec!["a.example".to_owned()] };
+        options.egress = Some(policy.clone());
+        assert!(!egress(&options, false).unwrap().is_empty());
+        assert!(egress(&options, true).unwrap_err().contains("grid"));
+        policy.deny.push("*".to_owned());
+        options.egress = Some(policy);
+        assert!(egress(&options, false).unwrap_err().contains("deny[1]"));
+    }
 }

@@ -8,6 +8,18 @@ use gauntlet_runtime::Exit;
 use std::time::Duration;
 
 #[tokio::test]
+async fn g9_what_sets_an_executor_apart_is_told_to_the_scheduler_and_to_whoever_asks() {
+    let mut stage = Stage::start(|_| {}).await;
+    stage.mesh.until("a session is open", |s| s.last_session.is_some()).await;
+    let opened = stage.mesh.set(|s| s.last_session.clone()).unwrap();
+    assert_eq!(opened.attributes, ["scripted"]);
+    assert!(opened.filters_egress);
+    let told = stage.grpc.get_executor(v1::GetExecutorRequest {}).await.unwrap();
+    assert_eq!(told.into_inner().attributes, ["scripted"]);
+    stage.stop().await;
+}
+
+#[tokio::test]
 async fn b1_a_grant_that_arrives_by_claim_and_by_renewal_runs_once() {
     let stage = Stage::start(|mesh| {
         let grant = mesh.grant(0, &["slow.a"]);

@@ -57,6 +57,7 @@ pub struct State {
     pub recordings: HashMap<String, Vec<u8>>,
     // --- what was seen
     pub sessions: Vec<String>,
+    pub last_session: Option<v1::OpenSessionRequest>,
     pub closed: Vec<String>,
     pub polls: u32,
     pub renewals: u32,
@@ -177,7 +178,9 @@ impl LeaseService for Mesh {
         request: Request<v1::OpenSessionRequest>,
     ) -> Result<Response<v1::OpenSessionResponse>, Status> {
         let (ttl, beat) = self.set(|s| {
-            s.sessions.push(request.into_inner().session_id);
+            let request = request.into_inner();
+            s.sessions.push(request.session_id.clone());
+            s.last_session = Some(request);
             (s.lease_ttl, s.beat_interval)
         });
         Ok(Response::new(v1::OpenSessionResponse {

@@ -65,6 +65,10 @@ impl TestRunner for Scripts {
         vec![v1::Browser::Chromium]
     }
 
+    fn attributes(&self) -> BoxFuture<'_, Vec<String>> {
+        Box::pin(async { vec!["scripted".to_owned()] })
+    }
+
     fn launch(&self, _: BrowserSpec) -> BoxFuture<'_, Result<Box<dyn LiveBrowser>, LaunchError>> {
         Box::pin(async {
             let mut seen = self.seen.lock().unwrap();

@@ -8,7 +8,7 @@ use std::{
 
 use gauntlet_core::{
     address::canonical,
-    egress::{Candidate, HostPattern},
+    egress::{Candidate, EgressPolicy, HostPattern},
 };
 use tokio::{
     sync::Mutex,
@@ -39,6 +39,10 @@ type Aliases = Arc<Vec<(HostPattern, Vec<IpAddr>)>>;
 impl Guard {
     pub(super) fn new(egress: Egress) -> Self {
         Self { egress, aliases: Mutex::default() }
+    }
+
+    pub(super) fn policy(&self) -> &EgressPolicy {
+        &self.egress.policy
     }
 
     /// Returns the addresses of whom the page wants, unless the policy denies them.

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use gauntlet_core::egress::Denial;
 use tokio::{
     io::copy_bidirectional_with_sizes,
     net::{TcpListener, TcpStream},
@@ -15,6 +16,7 @@ use tokio::{
     task::{AbortHandle, JoinSet},
     time::timeout,
 };
+use url::Url;
 
 use super::{
     Egress, HeldPort, ReservedPorts,
@@ -81,6 +83,20 @@ impl EgressProxy {
     /// Returns where it listens, on 127.0.0.1.
     pub(crate) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Vets where a step goes, as far as no connection is made for it: files are part of this machine. Pages are kept from
+    /// them by their browser.
+    ///
+    /// # Errors
+    /// Why not, for people.
+    pub(crate) fn vet_url(&self, url: &str) -> Result<(), String> {
+        let shown = url.strip_prefix("view-source:").unwrap_or(url);
+        let is_file = Url::parse(shown).is_ok_and(|url| url.scheme() == "file");
+        match is_file && !self.shared.guard.policy().loopback {
+            true => Err(format!("the egress policy denies files: {}", Denial::Loopback)),
+            false => Ok(()),
+        }
     }
 
     /// Returns a mark to ask later for what failed since.

@@ -31,6 +31,9 @@ impl Session<'_> {
             self.current = Some((page.clone(), Vec::new()));
         }
         let url = &self.absolute(url)?;
+        if let Some(Err(denied)) = self.proxy.map(|proxy| proxy.vet_url(url)) {
+            return Err(Stop::failure(FailureClass::EgressDenied, denied));
+        }
         if url.contains('@') {
             // The browser remembers whom it logged in as.
             self.lasting = Some("a login by URL");

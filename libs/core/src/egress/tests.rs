@@ -37,6 +37,8 @@ fn a_pattern_is_told_as_it_was_written_and_nonsense_is_none() {
         "fd00::1",
         "[fd00::1]:443",
         "[fd00::/8]:443",
+        "0.0.0.0/0:7001",
+        "[::/0]:7001",
     ] {
         assert_eq!(pattern(text).to_string(), text);
     }
