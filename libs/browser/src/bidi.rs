@@ -128,23 +128,22 @@ impl Bidi {
     pub(crate) async fn wait_for<T>(
         &self,
         deadline: Instant,
-        look: impl FnMut(&Events) -> Option<T>,
+        mut look: impl FnMut(&Events) -> Option<T>,
     ) -> Option<T> {
-        wait_for(&self.events, &self.changed, deadline, look).await
+        wait_for(&self.changed, deadline, || look(&self.events())).await
     }
 }
 
 /// Waits until `look` returns something or the deadline passes; `None` also when nobody tells of changes any more.
 pub(crate) async fn wait_for<T>(
-    events: &Mutex<Events>,
     changed: &watch::Receiver<u64>,
     deadline: Instant,
-    mut look: impl FnMut(&Events) -> Option<T>,
+    mut look: impl FnMut() -> Option<T>,
 ) -> Option<T> {
     let mut changed = changed.clone();
     loop {
         changed.mark_unchanged();
-        if let Some(found) = look(&lock(events)) {
+        if let Some(found) = look() {
             return Some(found);
         }
         tokio::time::timeout_at(deadline, changed.changed()).await.ok()?.ok()?;

@@ -35,12 +35,25 @@ const ERROR_PAGE_LIMIT: Duration = Duration::from_secs(2);
 /// What a site is asked for when nothing shall be asked of it: the request is answered here, with an empty page.
 pub(crate) const BLANK_PATH: &str = "/.well-known/gauntlet-blank";
 
+/// What is known of the browser. One lock guards both halves: with two, the listener and a test could wait for each other.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    targets: Targets,
+    pub(crate) events: Events,
+}
+
+/// How a navigation ended.
+enum End {
+    Loaded,
+    Failed,
+    Gone,
+}
+
 /// The connection to one browser.
 #[derive(Debug)]
 pub(crate) struct DevTools {
     cdp: Cdp,
-    targets: Arc<Mutex<Targets>>,
-    events: Arc<Mutex<Events>>,
+    known: Arc<Mutex<Known>>,
     changed: watch::Receiver<u64>,
 }
 
@@ -48,32 +61,32 @@ impl DevTools {
     /// Connects to the browser that has its files in `folder`, and to all its pages to come.
     pub(crate) async fn connect(folder: &Path) -> Result<Self, DriverError> {
         let (wake, changed) = watch::channel(0);
-        let targets = Arc::new(Mutex::new(Targets::default()));
-        let events = Arc::new(Mutex::new(Events::default()));
-        let (theirs, told) = (Arc::clone(&targets), Arc::clone(&events));
+        let known = Arc::new(Mutex::new(Known::default()));
+        let told = Arc::clone(&known);
         let listener = move |event: &crate::cdp::Event<'_>| {
-            let orders = lock(&theirs).take(&mut lock(&told), event);
+            let Known { targets, events } = &mut *lock(&told);
+            let orders = targets.take(events, event);
             wake.send_modify(|count| *count += 1);
             orders
         };
         let cdp = Cdp::connect(folder, listener).await?;
         cdp.command("", "Target.setAutoAttach", targets::attach_to(targets::Attach::Pages), GRACE)
             .await?;
-        Ok(Self { cdp, targets, events, changed })
+        Ok(Self { cdp, known, changed })
     }
 
     /// Looks at what has happened so far.
-    pub(crate) fn events(&self) -> MutexGuard<'_, Events> {
-        lock(&self.events)
+    pub(crate) fn known(&self) -> MutexGuard<'_, Known> {
+        lock(&self.known)
     }
 
     /// Waits until `look` returns something or the deadline passes; `None` also when the connection closes.
     pub(crate) async fn wait_for<T>(
         &self,
         deadline: Instant,
-        look: impl FnMut(&Events) -> Option<T>,
+        mut look: impl FnMut(&Events) -> Option<T>,
     ) -> Option<T> {
-        bidi::wait_for(&self.events, &self.changed, deadline, look).await
+        bidi::wait_for(&self.changed, deadline, || look(&self.known().events)).await
     }
 
     /// Sends a command to the browser itself.
@@ -93,13 +106,16 @@ impl DevTools {
         params: Value,
         limit: Duration,
     ) -> Result<Value, DriverError> {
-        let session = lock(&self.targets).session_of(&self.events(), context);
+        let session = {
+            let known = self.known();
+            known.targets.session_of(&known.events, context)
+        };
         let Some(session) = session else { return Err(self.gone(context, method)) };
         self.cdp.command(&session, method, params, limit).await
     }
 
     fn gone(&self, context: &str, command: &'static str) -> DriverError {
-        if lock(&self.targets).has_crashed(context) {
+        if self.known().targets.has_crashed(context) {
             return DriverError::Crashed { command, reason: "its page crashed".to_owned() };
         }
         let message = "the page was closed".to_owned();
@@ -122,7 +138,7 @@ impl DevTools {
             }
             "browser.removeUserContext" => {
                 let user_context = params["userContext"].as_str().unwrap_or_default();
-                lock(&self.targets).forget(user_context);
+                self.known().targets.forget(user_context);
                 let order = json!({ "browserContextId": user_context });
                 self.browser("Target.disposeBrowserContext", order).await
             }
@@ -178,7 +194,7 @@ impl DevTools {
         // It has heard what it was sent as it opened when it has heard this.
         self.page(page, "Page.enable", json!({}), GRACE).await?;
         // Orders that are sent to every page of the context as it opens have no answer; here what is refused is told.
-        let pretence = lock(&self.targets).pretence(params["userContext"].as_str());
+        let pretence = self.known().targets.pretence(params["userContext"].as_str());
         for (method, params) in pretence {
             self.page(page, method, params, GRACE).await?;
         }
@@ -196,7 +212,7 @@ impl DevTools {
         let deadline = Instant::now() + limit;
         let refused =
             |message: String| DriverError::Remote { command: NAVIGATE, status: None, message };
-        let mark = self.events().mark();
+        let mark = self.known().events.mark();
         let order = json!({ "url": url, "frameId": context });
         let answer = match self.page(context, "Page.navigate", order, limit).await {
             Err(DriverError::Hung { .. }) => {
@@ -216,17 +232,19 @@ impl DevTools {
         // Without one the document stays the same.
         let Some(document) = answer["loaderId"].as_str() else { return Ok(json!({})) };
         let ended = self.wait_for(deadline, |events| match events.context(context) {
-            None => Some(Err(self.gone(context, NAVIGATE))),
-            Some(page) if page.document == document => Some(Ok(json!({}))),
+            None => Some(End::Gone),
+            Some(page) if page.document == document => Some(End::Loaded),
             // Another navigation took its place.
-            Some(_) if events.navigated_since(context, mark, false) => Some(Ok(json!({}))),
-            Some(_) if events.failed_since(context, mark, false) => {
-                Some(Err(refused("the page went on to one that could not be loaded".to_owned())))
-            }
+            Some(_) if events.navigated_since(context, mark, false) => Some(End::Loaded),
+            Some(_) if events.failed_since(context, mark, false) => Some(End::Failed),
             Some(_) => None,
         });
         match ended.await {
-            Some(ended) => ended,
+            Some(End::Loaded) => Ok(json!({})),
+            Some(End::Gone) => Err(self.gone(context, NAVIGATE)),
+            Some(End::Failed) => {
+                Err(refused("the page went on to one that could not be loaded".to_owned()))
+            }
             None if self.changed.has_changed().is_err() => {
                 let reason = "its connection closed".to_owned();
                 Err(DriverError::Crashed { command: NAVIGATE, reason })
@@ -253,11 +271,11 @@ impl DevTools {
     /// Has console and network of a user context told from now on.
     pub(crate) async fn tell_logs(&self, user_context: &str) -> Result<(), DriverError> {
         let orders = {
-            let mut targets = lock(&self.targets);
-            targets.network.tell(Some(user_context));
-            targets.network.orders(Some(user_context))
+            let network = &mut self.known().targets.network;
+            network.tell(Some(user_context));
+            network.orders(Some(user_context))
         };
-        let pages = self.events().contexts_of(user_context);
+        let pages = self.known().events.contexts_of(user_context);
         for page in pages {
             for (method, params) in orders.clone() {
                 self.page(&page, method, params, GRACE).await?;

@@ -4,7 +4,11 @@
 //! [`Pages`] is the seam. All sides keep [`Events`] up to date, and all take the few `BiDi` commands that steps need; what
 //! one of them cannot do is [`DriverError::Unsupported`].
 
-use std::{sync::MutexGuard, time::Duration};
+use std::{
+    ops::{Deref, DerefMut},
+    sync::MutexGuard,
+    time::Duration,
+};
 
 use serde_json::Value;
 use tokio::time::Instant;
@@ -12,7 +16,7 @@ use tokio::time::Instant;
 use crate::{
     bidi::{Bidi, Events},
     classic::Classic,
-    devtools::DevTools,
+    devtools::{DevTools, Known},
     error::DriverError,
 };
 
@@ -25,6 +29,32 @@ pub(crate) enum Pages {
     Bidi(Bidi),
     /// They have to be looked at.
     Classic(Box<Classic>),
+}
+
+/// The events of a session, while nobody else can look.
+pub(crate) enum Told<'p> {
+    ByDevTools(MutexGuard<'p, Known>),
+    Alone(MutexGuard<'p, Events>),
+}
+
+impl Deref for Told<'_> {
+    type Target = Events;
+
+    fn deref(&self) -> &Events {
+        match self {
+            Self::ByDevTools(known) => &known.events,
+            Self::Alone(events) => events,
+        }
+    }
+}
+
+impl DerefMut for Told<'_> {
+    fn deref_mut(&mut self) -> &mut Events {
+        match self {
+            Self::ByDevTools(known) => &mut known.events,
+            Self::Alone(events) => events,
+        }
+    }
 }
 
 impl Pages {
@@ -42,11 +72,11 @@ impl Pages {
     }
 
     /// Looks at what has happened so far.
-    pub(crate) fn events(&self) -> MutexGuard<'_, Events> {
+    pub(crate) fn events(&self) -> Told<'_> {
         match self {
-            Self::DevTools(devtools) => devtools.events(),
-            Self::Bidi(bidi) => bidi.events(),
-            Self::Classic(classic) => classic.events(),
+            Self::DevTools(devtools) => Told::ByDevTools(devtools.known()),
+            Self::Bidi(bidi) => Told::Alone(bidi.events()),
+            Self::Classic(classic) => Told::Alone(classic.events()),
         }
     }
 

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use super::DevTools;
 use crate::{
-    driver::lock,
     error::{DriverError, cut},
     locate::ELEMENT,
 };
@@ -37,9 +36,8 @@ return (function () {{
 impl DevTools {
     /// Returns the document of a page, or of a frame that has a process of its own; others are reached by the driver only.
     pub(crate) fn document_of(&self, context: &str) -> Option<String> {
-        let events = self.events();
-        let document = events.context(context)?.current.clone();
-        let own = lock(&self.targets).has_session(context);
+        let document = self.known().events.context(context)?.current.clone();
+        let own = self.known().targets.has_session(context);
         (own && !document.is_empty()).then_some(document)
     }
 
@@ -70,7 +68,7 @@ impl DevTools {
             },
         });
         let answer = self.page(context, CALL, order, limit).await.inspect_err(|_| {
-            lock(&self.targets).globals.remove(context);
+            self.known().targets.globals.remove(context);
         })?;
         if let Some(thrown) = answer.get("exceptionDetails") {
             let text = &thrown["exception"]["description"];
@@ -92,7 +90,7 @@ impl DevTools {
         document: &str,
         limit: Duration,
     ) -> Result<String, DriverError> {
-        if let Some((its, global)) = lock(&self.targets).globals.get(context)
+        if let Some((its, global)) = self.known().targets.globals.get(context)
             && its == document
         {
             return Ok(global.clone());
@@ -101,7 +99,7 @@ impl DevTools {
         let answer = self.page(context, "Runtime.evaluate", order, limit).await?;
         let global = answer["result"]["objectId"].as_str().unwrap_or_default().to_owned();
         let known = (document.to_owned(), global.clone());
-        lock(&self.targets).globals.insert(context.to_owned(), known);
+        self.known().targets.globals.insert(context.to_owned(), known);
         Ok(global)
     }
 }

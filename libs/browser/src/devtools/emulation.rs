@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{DevTools, targets::Pretence};
-use crate::{driver::lock, error::DriverError};
+use crate::error::DriverError;
 
 impl DevTools {
     /// Notes what an `emulation` command of `BiDi` says, for every page that opens in its user contexts from now on.
@@ -15,7 +15,7 @@ impl DevTools {
         let Some(orders) = orders(method, params) else {
             return Err(DriverError::Unsupported { what: method.to_owned() });
         };
-        let mut targets = lock(&self.targets);
+        let targets = &mut self.known().targets;
         for user_context in params["userContexts"].as_array().into_iter().flatten() {
             for order in orders.clone() {
                 targets.pretend(user_context.as_str().unwrap_or_default(), order);
