@@ -31,7 +31,7 @@ pub(crate) enum Want<'p> {
     Click(Option<&'p Point>),
     /// As for a click, but it may be disabled.
     Hover(Option<&'p Point>),
-    /// Can be seen, is enabled and not read-only.
+    /// Can be seen, is enabled and not read-only, and stands still.
     Fill,
     /// Can be seen and stands still.
     Scroll,

@@ -77,8 +77,6 @@ const check = async (el) => {
     else if (!seen() || covered(el, at.x, at.y)) el.scrollIntoView({ block: 'center', inline: 'center', behavior: 'instant' });
   }
   else if (!seen()) el.scrollIntoView({ block: 'center', inline: 'center', behavior: 'instant' });
-  // What is typed goes where the focus is, wherever that has moved to.
-  if (want === 'fill') return at;
   // Both looks in a frame: between frames Chromium guesses the time of the next one, and an animation seems to stand still.
   const first = await frame();
   if (first === null) return { why: 'not drawn' };
