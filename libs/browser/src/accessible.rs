@@ -71,7 +71,7 @@ impl Session<'_> {
         }
         const QUERY: &str = "Accessibility.queryAXTree";
         let answer = match (self.pages.devtools(), self.frame()) {
-            // Beside the driver it takes half the time.
+            // Beside the driver it is one hop less.
             (Some(devtools), Some(frame)) => {
                 devtools.page(&frame, QUERY, query, limit(deadline)).await?
             }

@@ -1,7 +1,7 @@
 //! Films a test while it runs: frames as files, with the time of each; [`Encoder`] makes a video of them afterwards.
 //!
 //! Chromium sends a frame when its page changes (`film/screencast.rs`, by a socket of its own beside the driver's). Other
-//! sessions with `BiDi`, such as a Chromium whose socket is out of reach, as in a grid, are asked for pictures again and again.
+//! sessions with `BiDi`, and a Chromium whose socket is out of reach, as in a grid, are asked for pictures again and again.
 //! Frames are bounded in number, in bytes and in a second. Filming never fails a test: what went wrong is told with the
 //! film. Nothing runs on its own: filming is part of the test's future and ends with it.
 

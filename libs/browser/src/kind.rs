@@ -1,7 +1,7 @@
 //! The kinds of browser, and in one place all that differs between them before a session is open.
 //!
-//! What differs inside a session is asked of the session: whether it has `BiDi`, and whether it takes commands of the
-//! Chrome `DevTools` protocol.
+//! What differs inside a session is asked of the session: how its pages tell what they do, and whether it takes commands
+//! of the Chrome `DevTools` protocol.
 
 use std::path::Path;
 
