@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::{
+    devtools::name_of,
     error::DriverError,
     locate::{ELEMENT, with_locate},
     session::{Session, limit},
@@ -39,15 +40,11 @@ impl Session<'_> {
     /// Returns the driver's reference to a page's document, if it can be told without asking the driver: that is dearer.
     pub(crate) async fn known_document(&self, deadline: Instant) -> Option<Value> {
         let (devtools, frame) = (self.pages.devtools()?, self.frame()?);
-        let loader = {
-            let events = self.pages.events();
-            let page = events.context(&frame).filter(|page| page.parent.is_none())?;
-            Some(page.current.clone()).filter(|loader| !loader.is_empty())?
-        };
+        let document = devtools.document_of(&frame)?;
         let root = json!({ "depth": 0 });
         let root = devtools.page(&frame, "DOM.getDocument", root, limit(deadline)).await.ok()?;
-        let node = root["root"]["backendNodeId"].as_u64()?;
-        Some(json!({ ELEMENT: format!("f.{frame}.d.{loader}.e.{node}") }))
+        let node = root["root"].get("backendNodeId")?;
+        Some(json!({ ELEMENT: name_of(&frame, &document, node) }))
     }
 
     async fn accessible_by_cdp(

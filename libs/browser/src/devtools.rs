@@ -28,6 +28,7 @@ mod emulation;
 mod network;
 mod targets;
 
+pub(crate) use call::name_of;
 pub(crate) use targets::blank_pages;
 
 /// How long the browser's own page about a failure is waited for.

@@ -79,7 +79,7 @@ impl DevTools {
                 message: cut(text.lines().next().unwrap_or_default()),
             });
         }
-        let name = |node: &Value| format!("f.{context}.d.{document}.e.{}", node["backendNodeId"]);
+        let name = |node: &Value| name_of(context, document, &node["backendNodeId"]);
         Ok(plain(&answer["result"]["deepSerializedValue"], &name))
     }
 
@@ -102,6 +102,11 @@ impl DevTools {
         self.known().targets.globals.insert(context.to_owned(), known);
         Ok(global)
     }
+}
+
+/// Returns what the driver calls a node of a document.
+pub(crate) fn name_of(context: &str, document: &str, node: &Value) -> String {
+    format!("f.{context}.d.{document}.e.{node}")
 }
 
 /// Puts numbers in the place of elements, whose names it collects.
