@@ -1,11 +1,12 @@
 //! Stops a transaction before each of its statements and before its COMMIT, until a test lets it go on.
 //!
 //! Only with the feature `step`, which nothing but `tests/interleave` asks for. The statements are those of the product, on a
-//! real connection; all that is added is a point to wait at. Work outside [`Steps::of`] is not stopped.
+//! real connection; all that is added is a point to wait at. A statement is reached when the one before it has ended, also of
+//! those that are otherwise sent together. Work outside [`Steps::of`] is not stopped.
 
 use crate::Statement;
 use std::sync::Arc;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore, mpsc};
 
 tokio::task_local! {
     static STEPS: Steps;
@@ -19,6 +20,8 @@ pub const COMMIT: Statement = Statement { name: "COMMIT", sql: "COMMIT" };
 pub struct Steps {
     reached: mpsc::UnboundedSender<Statement>,
     turns: Arc<Semaphore>,
+    /// Held by the statement that was reached, until it has ended.
+    running: Arc<Mutex<()>>,
 }
 
 /// The end that decides whose turn it is.
@@ -33,7 +36,8 @@ pub struct Stepper {
 pub fn steps() -> (Steps, Stepper) {
     let (send, reached) = mpsc::unbounded_channel();
     let turns = Arc::new(Semaphore::new(0));
-    (Steps { reached: send, turns: Arc::clone(&turns) }, Stepper { reached, turns })
+    let steps = Steps { reached: send, turns: Arc::clone(&turns), running: Arc::default() };
+    (steps, Stepper { reached, turns })
 }
 
 impl Steps {
@@ -58,14 +62,16 @@ impl Stepper {
     }
 }
 
-/// Waits for the turn, if this is stepped work.
-pub(crate) async fn before(statement: Statement) {
-    let Ok(steps) = STEPS.try_with(Clone::clone) else { return };
+/// Waits for the turn, if this is stepped work. What it returns is kept until the statement has ended.
+pub(crate) async fn before(statement: Statement) -> Option<OwnedMutexGuard<()>> {
+    let steps = STEPS.try_with(Clone::clone).ok()?;
+    // Goes round in order: statements that are sent together are first polled in theirs.
+    let running = steps.running.lock_owned().await;
     // A test that went away lets the work end.
-    if steps.reached.send(statement).is_err() {
-        return;
-    }
-    if let Ok(turn) = steps.turns.acquire().await {
+    if steps.reached.send(statement).is_ok()
+        && let Ok(turn) = steps.turns.acquire().await
+    {
         turn.forget();
     }
+    Some(running)
 }

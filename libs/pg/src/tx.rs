@@ -225,7 +225,7 @@ impl<'c> Tx<'c> {
             return Ok(());
         }
         #[cfg(feature = "step")]
-        crate::step::before(crate::step::COMMIT).await;
+        let _running = crate::step::before(crate::step::COMMIT).await;
         self.committing.store(true, Ordering::SeqCst);
         self.client.batch_execute("COMMIT").await
     }
@@ -245,7 +245,7 @@ impl<'c> Tx<'c> {
         work: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, PgError> {
         #[cfg(feature = "step")]
-        crate::step::before(statement).await;
+        let _running = crate::step::before(statement).await;
         let span = tracing::debug_span!("pg.query", otel.name = %SpanName(statement.name));
         work.instrument(span).await.map_err(|error| self.failed(statement.name, error))
     }

@@ -1,6 +1,8 @@
 //! One of the two transactions: where it stands, and how it is let go on.
 
 use crate::footprint::Footprint;
+use crate::pairs::Kind;
+use crate::world::{Pair, World};
 use gauntlet_pg::Statement;
 use gauntlet_pg::step::{self, Stepper};
 use std::collections::BTreeSet;
@@ -94,6 +96,28 @@ impl Drop for Side {
     fn drop(&mut self) {
         self.work.abort();
     }
+}
+
+#[tokio::test]
+async fn a_side_stands_before_a_statement_once_the_one_sent_with_it_has_ended() {
+    let world = World::start().await;
+    let pair = Pair { kinds: [Kind::Abort, Kind::Abort], shards: [0, 0] };
+    world.set_up(&pair).await;
+    let wedge = world.connect().await;
+    let lock = "BEGIN; SELECT 1 FROM shards WHERE shard_index = 0 FOR UPDATE";
+    wedge.batch_execute(lock).await.unwrap();
+    let row = wedge.query_one("SELECT pg_backend_pid()", &[]).await.unwrap();
+    let holder = [row.get(0)];
+    let mut side = Side::start(world.work(&pair, 0), world.pids(0)).await;
+    // What cancels the shards is sent together with what writes the log, and waits.
+    while let Stand::Before(Statement { name, .. }) = side.stand {
+        assert_ne!(name, "events/lock_feed_lanes");
+        side.step(&world.sql, &holder, &world.tables).await;
+    }
+    assert_eq!(side.stand, Stand::Waiting);
+    wedge.batch_execute("COMMIT").await.unwrap();
+    side.settle(Some((&world.sql, &holder))).await;
+    assert!(matches!(side.stand, Stand::Before(_)), "{:?}", side.stand);
 }
 
 async fn waits(sql: &Client, pids: &[i32], others: &[i32]) -> bool {
