@@ -1,11 +1,13 @@
 //! Elements by accessible name and role, as the browser itself computes them.
 
+use std::time::Duration;
+
 use http::Method;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::{
-    devtools::name_of,
+    devtools::{DevTools, name_of, node_of},
     error::DriverError,
     locate::{ELEMENT, with_locate},
     session::{Session, limit},
@@ -19,15 +21,74 @@ const SHADOWS: &str = "const [root] = arguments;
 return [root, ...deep(inside(root))].map((el) => el.shadowRoot).filter(Boolean).slice(0, 40);";
 const CANDIDATES: &str = include_str!("js/accessible.js");
 
+const QUERY: &str = "Accessibility.queryAXTree";
+
+/// Asks for a name and a role below a node.
+fn query(mut node: Value, name: Option<&str>, role: Option<&str>) -> Value {
+    if let Some(name) = name {
+        node["accessibleName"] = json!(name);
+    }
+    if let Some(role) = role {
+        node["role"] = json!(role);
+    }
+    node
+}
+
+/// Returns the nodes that were found, but for those that stand for no element.
+fn hits(answer: &Value) -> impl Iterator<Item = u64> {
+    let nodes = answer["nodes"].as_array().into_iter().flatten();
+    let meant = nodes.filter(|hit| {
+        let internal = matches!(
+            hit["role"]["value"].as_str(),
+            Some("StaticText" | "InlineTextBox" | "RootWebArea")
+        );
+        !internal && hit["ignored"] != true
+    });
+    meant.filter_map(|hit| hit["backendDOMNodeId"].as_u64())
+}
+
+impl DevTools {
+    /// As [`Session::accessible`], in a document of a page or frame.
+    async fn accessible(
+        &self,
+        (context, document): (&str, &str),
+        root: Option<&Value>,
+        (name, role): (Option<&str>, Option<&str>),
+        limit: Duration,
+    ) -> Result<Vec<Value>, DriverError> {
+        let root = root.and_then(|root| node_of(root[ELEMENT].as_str()?));
+        let below = match root {
+            Some(node) => json!({ "backendNodeId": node }),
+            None => json!({ "objectId": self.object_of((context, document), limit).await? }),
+        };
+        let answer = self.page(context, QUERY, query(below, name, role), limit).await?;
+        let hits = hits(&answer).filter(|id| Some(*id) != root);
+        Ok(hits.map(|id| json!({ ELEMENT: name_of(context, document, &json!(id)) })).collect())
+    }
+}
+
 impl Session<'_> {
-    /// Returns the elements below `root` with this accessible name and role.
+    /// Returns the elements below `root`, or in the whole document, with this accessible name and role.
     pub(crate) async fn accessible(
         &self,
-        root: &Value,
-        name: Option<&str>,
-        role: Option<&str>,
+        root: Option<&Value>,
+        (name, role): (Option<&str>, Option<&str>),
         deadline: Instant,
     ) -> Result<Vec<Value>, DriverError> {
+        if let Some((devtools, frame)) = self.near() {
+            return devtools
+                .accessible((&frame.0, &frame.1), root, (name, role), limit(deadline))
+                .await;
+        }
+        let document;
+        let root = match root {
+            Some(root) => root,
+            None => {
+                document =
+                    self.execute("return document.documentElement", json!([]), deadline).await?;
+                &document
+            }
+        };
         if self.driver.has_cdp() {
             self.accessible_by_cdp(root, name, role, deadline).await
         } else if self.pages.has_user_contexts() {
@@ -35,16 +96,6 @@ impl Session<'_> {
         } else {
             self.accessible_by_asking(root, name, role, deadline).await
         }
-    }
-
-    /// Returns the driver's reference to a page's document, if it can be told without asking the driver: that is dearer.
-    pub(crate) async fn known_document(&self, deadline: Instant) -> Option<Value> {
-        let (devtools, frame) = (self.pages.devtools()?, self.frame()?);
-        let document = devtools.document_of(&frame)?;
-        let root = json!({ "depth": 0 });
-        let root = devtools.page(&frame, "DOM.getDocument", root, limit(deadline)).await.ok()?;
-        let node = root["root"].get("backendNodeId")?;
-        Some(json!({ ELEMENT: name_of(&frame, &document, node) }))
     }
 
     async fn accessible_by_cdp(
@@ -59,32 +110,11 @@ impl Session<'_> {
         else {
             return Ok(Vec::new());
         };
-        let mut query = json!({ "backendNodeId": node.parse::<u64>().unwrap_or_default() });
-        if let Some(name) = name {
-            query["accessibleName"] = json!(name);
-        }
-        if let Some(role) = role {
-            query["role"] = json!(role);
-        }
-        const QUERY: &str = "Accessibility.queryAXTree";
-        let answer = match (self.pages.devtools(), self.frame()) {
-            // Beside the driver it is one hop less.
-            (Some(devtools), Some(frame)) => {
-                devtools.page(&frame, QUERY, query, limit(deadline)).await?
-            }
-            _ => self.driver.cdp(QUERY, query, limit(deadline)).await?,
-        };
-        let hits = answer["nodes"].as_array().into_iter().flatten().filter_map(|hit| {
-            let internal = matches!(
-                hit["role"]["value"].as_str(),
-                Some("StaticText" | "InlineTextBox" | "RootWebArea")
-            );
-            let id = hit["backendDOMNodeId"].as_u64()?;
-            let other = id.to_string() != node;
-            (!internal && other && hit["ignored"] != true)
-                .then(|| json!({ ELEMENT: format!("{prefix}.e.{id}") }))
-        });
-        Ok(hits.collect())
+        let node = node.parse::<u64>().unwrap_or_default();
+        let query = query(json!({ "backendNodeId": node }), name, role);
+        let answer = self.driver.cdp(QUERY, query, limit(deadline)).await?;
+        let hits = hits(&answer).filter(|id| *id != node);
+        Ok(hits.map(|id| json!({ ELEMENT: format!("{prefix}.e.{id}") })).collect())
     }
 
     async fn accessible_by_bidi(

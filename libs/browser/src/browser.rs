@@ -202,7 +202,13 @@ impl Browser {
     }
 
     /// Says whether a lost connection is the driver's death or the browser's.
-    pub(crate) fn class_of(&mut self, error: &DriverError) -> FailureClass {
+    pub(crate) async fn class_of(&mut self, error: &DriverError) -> FailureClass {
+        if self.pages.devtools().is_some() && matches!(error, DriverError::Crashed { .. }) {
+            // A driver takes its browser with it when it dies; one that lives says that it has none any more.
+            if self.driver.is_lost().await {
+                return FailureClass::DriverLost;
+            }
+        }
         let ended = match &mut self.host {
             Host::Process(process, _) => process.has_ended(),
             Host::Grid(_) => false,

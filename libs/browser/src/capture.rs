@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use serde_json::json;
+
 use gauntlet_core::limits::{PAGE_SOURCE_BYTES_MAX, STEP_SCREENSHOTS_MAX};
 
 use crate::{driver::GRACE, session::Session};
@@ -39,7 +41,16 @@ impl Session<'_> {
     /// Returns the HTML of the document that commands go to; `None` if that takes too long.
     pub(crate) async fn page_source(&mut self) -> Option<String> {
         self.arrive().await.ok()?;
-        let source = self.driver.call(http::Method::GET, "source", None, GRACE).await.ok()?;
+        let source = match self.pages.devtools() {
+            Some(_) => {
+                let (devtools, (frame, document)) = self.near()?;
+                let object = devtools.object_of((&frame, &document), GRACE).await.ok()?;
+                let order = json!({ "objectId": object });
+                devtools.page(&frame, "DOM.getOuterHTML", order, GRACE).await.ok()?["outerHTML"]
+                    .take()
+            }
+            None => self.driver.call(http::Method::GET, "source", None, GRACE).await.ok()?,
+        };
         source.as_str().map(|source| cut(source.to_owned()))
     }
 

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use fantoccini::error::ErrorStatus;
 use serde_json::{Value, json};
 use tokio::{sync::watch, time::Instant};
 
@@ -25,10 +26,11 @@ use crate::{
 mod call;
 mod cookies;
 mod emulation;
+mod input;
 mod network;
 mod targets;
 
-pub(crate) use call::name_of;
+pub(crate) use call::{name_of, node_of};
 pub(crate) use targets::blank_pages;
 
 /// How long the browser's own page about a failure is waited for.
@@ -115,7 +117,18 @@ impl DevTools {
         self.cdp.command(&session, method, params, limit).await
     }
 
-    fn gone(&self, context: &str, command: &'static str) -> DriverError {
+    /// Returns the frame at a path below a page.
+    pub(crate) fn frame_at(&self, page: &str, path: &[u16]) -> Result<String, DriverError> {
+        let frame = self.known().events.frame_at(page, path);
+        frame.ok_or_else(|| DriverError::Remote {
+            command: "a look at the page",
+            status: Some(ErrorStatus::NoSuchFrame.description()),
+            message: "there is no such frame".to_owned(),
+        })
+    }
+
+    /// Says what became of a page that is not there.
+    pub(crate) fn gone(&self, context: &str, command: &'static str) -> DriverError {
         if self.known().targets.has_crashed(context) {
             return DriverError::Crashed { command, reason: "its page crashed".to_owned() };
         }
@@ -222,11 +235,8 @@ impl DevTools {
             answer => answer?,
         };
         if let Some(error) = answer["errorText"].as_str().filter(|error| !error.is_empty()) {
-            // What comes instead of the page is a page, too: until it is there, no picture can be taken.
-            let there = Instant::now() + ERROR_PAGE_LIMIT.min(limit);
-            let is_there = |events: &Events| events.shows_failure(context, mark).then_some(());
             if error != "net::ERR_ABORTED" {
-                let _ = self.wait_for(there, is_there).await;
+                self.await_error_page(context, mark, deadline).await;
             }
             return Err(refused(error.to_owned()));
         }
@@ -252,6 +262,13 @@ impl DevTools {
             }
             None => Err(DriverError::Hung { command: NAVIGATE, after: limit }),
         }
+    }
+
+    /// Waits for what comes instead of a page that failed after `mark`.
+    pub(crate) async fn await_error_page(&self, context: &str, mark: u64, deadline: Instant) {
+        let deadline = deadline.min(Instant::now() + ERROR_PAGE_LIMIT);
+        let is_there = |events: &Events| events.shows_failure(context, mark).then_some(());
+        let _ = self.wait_for(deadline, is_there).await;
     }
 
     /// Evaluates an expression beside a page's own scripts, which neither notice nor meddle.

@@ -29,7 +29,7 @@ pub(crate) struct Driver {
     capabilities: Arc<Map<String, Value>>,
     /// Only elements at the top of a script's arguments are recognised.
     lifts: bool,
-    place: Arc<Mutex<Option<Place>>>,
+    way: Arc<Mutex<Way>>,
 }
 
 /// Where commands go.
@@ -37,6 +37,13 @@ pub(crate) struct Driver {
 pub(crate) struct Place {
     pub(crate) page: String,
     pub(crate) path: Vec<u16>,
+}
+
+/// Where the driver is, as far as that is known, and where it has to go before its next command.
+#[derive(Debug, Default)]
+struct Way {
+    at: Option<Place>,
+    ahead: Option<Place>,
 }
 
 /// Never poisoned in effect: what is guarded is plain data, whole after every statement.
@@ -80,7 +87,7 @@ impl Driver {
         let Opened { id, capabilities } = opened;
         let sees_all = |key: &String| key.starts_with("goog:") || key.starts_with("moz:");
         let lifts = !capabilities.keys().any(sees_all);
-        Ok(Self { client, id, capabilities: capabilities.into(), lifts, place: Arc::default() })
+        Ok(Self { client, id, capabilities: capabilities.into(), lifts, way: Arc::default() })
     }
 
     /// Returns a capability that the driver granted.
@@ -143,6 +150,22 @@ impl Driver {
         command: &'static str,
         limit: Duration,
     ) -> Result<Value, DriverError> {
+        let ahead = {
+            let way = lock(&self.way);
+            way.ahead.clone().filter(|ahead| way.at.as_ref() != Some(ahead))
+        };
+        if let Some(Place { page, path }) = ahead {
+            self.walk(&page, &path, limit).await?;
+        }
+        self.send(call, command, limit).await
+    }
+
+    async fn send(
+        &self,
+        call: Call,
+        command: &'static str,
+        limit: Duration,
+    ) -> Result<Value, DriverError> {
         match tokio::time::timeout(limit, self.client.issue_cmd(call)).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(DriverError::from_cmd(command, &error)),
@@ -157,30 +180,73 @@ impl Driver {
         path: &[u16],
         limit: Duration,
     ) -> Result<(), DriverError> {
-        let at = std::mem::take(&mut *lock(&self.place));
+        lock(&self.way).ahead = None;
+        self.walk(page, path, limit).await
+    }
+
+    /// As [`Driver::go`], but the driver only goes there with the next command that it gets: often there is none.
+    pub(crate) fn head_for(&self, page: String, path: Vec<u16>) {
+        let mut way = lock(&self.way);
+        if !path.is_empty() {
+            // The frame that is there now may be another one.
+            way.at = None;
+        }
+        way.ahead = Some(Place { page, path });
+    }
+
+    async fn walk(&self, page: &str, path: &[u16], limit: Duration) -> Result<(), DriverError> {
+        let at = lock(&self.way).at.take();
         let here = at.as_ref().is_some_and(|at| at.page == page);
         if !here {
-            self.post("window", json!({ "handle": page }), limit).await?;
+            self.turn("window", json!({ "handle": page }), limit).await?;
         }
         // The driver remembers a frame for each page.
         if !here || at.is_some_and(|at| !at.path.is_empty()) {
-            self.post("frame", json!({ "id": null }), limit).await?;
+            self.turn("frame", json!({ "id": null }), limit).await?;
         }
         for index in path {
-            self.post("frame", json!({ "id": index }), limit).await?;
+            self.turn("frame", json!({ "id": index }), limit).await?;
         }
-        *lock(&self.place) = Some(Place { page: page.to_owned(), path: path.to_vec() });
+        lock(&self.way).at = Some(Place { page: page.to_owned(), path: path.to_vec() });
         Ok(())
+    }
+
+    async fn turn(
+        &self,
+        path: &'static str,
+        body: Value,
+        limit: Duration,
+    ) -> Result<(), DriverError> {
+        let call = Call { method: Method::POST, path: path.into(), body: Some(body) };
+        self.send(call, path, limit).await.map(drop)
     }
 
     /// Returns which page and frame commands go to, if that is known.
     pub(crate) fn place(&self) -> Option<Place> {
-        lock(&self.place).clone()
+        let way = lock(&self.way);
+        way.ahead.as_ref().or(way.at.as_ref()).cloned()
     }
 
-    /// Forgets which page and frame commands go to.
+    /// Tells whether the driver itself has been to the page that commands go to.
+    pub(crate) fn is_there(&self) -> bool {
+        lock(&self.way).at.is_some()
+    }
+
+    /// Tells whether the driver cannot be reached any more.
+    pub(crate) async fn is_lost(&self) -> bool {
+        const HANDLES: &str = "window/handles";
+        let call = Call { method: Method::GET, path: HANDLES.into(), body: None };
+        matches!(self.send(call, HANDLES, GRACE).await, Err(DriverError::Lost { .. }))
+    }
+
+    /// Forgets where the driver is.
     pub(crate) fn lose_way(&self) {
-        *lock(&self.place) = None;
+        lock(&self.way).at = None;
+    }
+
+    /// Forgets where commands go: nothing of that is to be used again.
+    pub(crate) fn leave(&self) {
+        *lock(&self.way) = Way::default();
     }
 
     /// Sends a POST.

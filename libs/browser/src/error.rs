@@ -190,6 +190,12 @@ impl DriverError {
         }
     }
 
+    /// A command that a dialog is in the way of.
+    pub(crate) fn open_dialog(command: &'static str) -> Self {
+        let status = ErrorStatus::UnexpectedAlertOpen.description();
+        Self::Remote { command, status: Some(status), message: "a dialog is open".to_owned() }
+    }
+
     pub(crate) fn status(&self) -> Option<&'static str> {
         match self {
             Self::Remote { status, .. } => *status,

@@ -36,6 +36,7 @@ mod error;
 mod expression;
 mod film;
 mod grid;
+mod hand;
 mod keys;
 mod kind;
 mod lift;

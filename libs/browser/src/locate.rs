@@ -91,6 +91,8 @@ pub(crate) struct Ready {
     pub(crate) x: f64,
     /// See `x`.
     pub(crate) y: f64,
+    /// The same point, from the corner of the frame's view.
+    pub(crate) at: (f64, f64),
     /// What the act answered.
     pub(crate) done: Value,
 }
@@ -101,7 +103,9 @@ impl Ready {
         let (x, y) = (number("x"), number("y"));
         let alternative =
             answer["index"].as_u64().and_then(|index| usize::try_from(index).ok()).unwrap_or(0);
-        Self { alternative, element: answer["element"].take(), x, y, done: answer["done"].take() }
+        let at = (number("left"), number("top"));
+        let (element, done) = (answer["element"].take(), answer["done"].take());
+        Self { alternative, element, x, y, at, done }
     }
 }
 
@@ -182,29 +186,26 @@ impl Session<'_> {
 
     /// Walks a chain with `aria/` in it, part by part.
     async fn walk(&self, chain: &Chain, deadline: Instant) -> Result<Vec<Value>, DriverError> {
-        let root = match self.known_document(deadline).await {
-            Some(document) => document,
-            None => self.execute("return document.documentElement", json!([]), deadline).await?,
-        };
-        let mut found = vec![root];
-        for (index, each) in chain.parts.iter().enumerate() {
-            let mut next: Vec<Value> = Vec::new();
+        // None is the document.
+        let mut found = vec![None];
+        for each in &chain.parts {
+            let mut next: Vec<Option<Value>> = Vec::new();
             for root in &found {
                 let hits = match each {
                     Selector::Aria { name, role } => {
-                        self.accessible(root, name.as_deref(), role.as_deref(), deadline).await?
+                        let wanted = (name.as_deref(), role.as_deref());
+                        self.accessible(root.as_ref(), wanted, deadline).await?
                     }
                     other => {
                         let script = with_locate(
-                            "const [root, one, first] = arguments; return part(first ? document : inside(root), one);",
+                            "const [root, one] = arguments; return part(root ? inside(root) : document, one);",
                         );
-                        let hits = self
-                            .execute(&script, json!([root, part(other), index == 0]), deadline)
-                            .await?;
+                        let given = json!([root, part(other)]);
+                        let hits = self.examine(&script, given, deadline).await?;
                         hits.as_array().cloned().unwrap_or_default()
                     }
                 };
-                for hit in hits {
+                for hit in hits.into_iter().map(Some) {
                     if !next.contains(&hit) {
                         next.push(hit);
                     }
@@ -212,7 +213,7 @@ impl Session<'_> {
             }
             found = next;
         }
-        Ok(found)
+        Ok(found.into_iter().flatten().collect())
     }
 }
 

@@ -93,6 +93,14 @@ impl Pages {
         }
     }
 
+    /// Waits a moment for the browser's own page about a failure after `mark`: until it is there, no picture can be taken.
+    pub(crate) async fn await_error_page(&self, page: &str, mark: u64, deadline: Instant) {
+        let Self::DevTools(devtools) = self else { return };
+        if self.events().failed_since(page, mark, false) {
+            devtools.await_error_page(page, mark, deadline).await;
+        }
+    }
+
     /// Sends a `BiDi` command, or does as it says, and waits for its end.
     pub(crate) async fn command(
         &self,

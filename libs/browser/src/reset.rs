@@ -40,6 +40,8 @@ pub(crate) struct Traces {
     pub(crate) dialog: Option<String>,
     /// Whether anything but navigations was done.
     pub(crate) acted: bool,
+    /// Whether the driver itself was at the page.
+    pub(crate) driven: bool,
     /// The screen at its end.
     pub(crate) screen: Option<Viewport>,
     /// What cannot be undone.

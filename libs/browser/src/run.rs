@@ -69,7 +69,7 @@ impl Browser {
                 Some(failure) => TestResult::Failed(failure.clone()),
                 None => TestResult::Passed,
             },
-            Some(Ok(Err(stop))) => self.judge(flow, &mut progress, stop),
+            Some(Ok(Err(stop))) => self.judge(flow, &mut progress, stop).await,
             Some(Err(_)) => {
                 if options.screenshot_on_failure {
                     progress.screenshot = self.last_look().await;
@@ -198,10 +198,10 @@ impl Browser {
     }
 
     /// Sorts a stop: what the page did is the test's failure, what driver and browser did is not.
-    fn judge(&mut self, flow: &Flow, progress: &mut Progress, stop: Stop) -> TestResult {
+    async fn judge(&mut self, flow: &Flow, progress: &mut Progress, stop: Stop) -> TestResult {
         let class = match &stop {
             Stop::Driver(error) => {
-                Some((self.class_of(error), matches!(error, DriverError::Hung { .. })))
+                Some((self.class_of(error).await, matches!(error, DriverError::Hung { .. })))
             }
             Stop::Failure(_) => None,
         };

@@ -1,6 +1,6 @@
 //! One test's own corner of the browser: its user context, its pages, and which page and frame commands go to.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use gauntlet_core::flow::{FailureClass, Scope, Step, Target, Viewport};
 use serde_json::{Value, json};
@@ -9,10 +9,12 @@ use tokio::time::Instant;
 use crate::{
     Isolation, TestOptions,
     bidi::Events,
+    devtools::DevTools,
     driver::{Driver, GRACE},
     egress::EgressProxy,
     emulate::{permit, refuse_to_pretend},
     error::DriverError,
+    hand::Hand,
     pages::Pages,
     reset::Traces,
     run::Reach,
@@ -89,12 +91,10 @@ pub(crate) struct Session<'b> {
     pub(crate) main: String,
     /// Where it runs, until it is given back.
     tab: Option<Tab>,
-    /// Whether the driver has been at the page.
+    /// Whether commands go to the test's page, or have gone.
     pub(crate) arrived: bool,
-    /// Keys held down; the driver remembers them over pages, so they must be released at the end.
-    pub(crate) keys_down: BTreeSet<String>,
-    /// Whether the mouse's button is held down.
-    pub(crate) button_down: bool,
+    /// Mouse and keyboard.
+    pub(crate) hand: Hand,
     /// What the test has done that nobody can undo.
     pub(crate) lasting: Option<&'static str>,
     pub(crate) viewport: Viewport,
@@ -144,8 +144,7 @@ impl<'b> Session<'b> {
             main,
             tab,
             arrived: false,
-            keys_down: BTreeSet::new(),
-            button_down: false,
+            hand: Hand::default(),
             lasting: None,
             viewport: options.viewport,
             scope: Scope::default(),
@@ -169,25 +168,30 @@ impl<'b> Session<'b> {
         Ok(session)
     }
 
-    /// Has the driver go to the test's page, if nobody has yet: what needs classic commands needs it there.
+    /// Has commands go to the test's page, if they have gone nowhere yet.
     pub(crate) async fn arrive(&mut self) -> Result<(), DriverError> {
-        if !std::mem::replace(&mut self.arrived, true) {
-            self.driver.go(&self.main, &[], GRACE * 2).await?;
+        if std::mem::replace(&mut self.arrived, true) {
+            return Ok(());
         }
-        Ok(())
+        if self.pages.devtools().is_some() {
+            self.driver.head_for(self.main.clone(), Vec::new());
+            return Ok(());
+        }
+        self.driver.go(&self.main, &[], GRACE * 2).await
     }
 
     /// Releases keys and buttons, and gives the tab back, with what is known of what the test has left.
-    pub(crate) async fn close(self) -> Result<Option<(Tab, Traces)>, DriverError> {
+    pub(crate) async fn close(mut self) -> Result<Option<(Tab, Traces)>, DriverError> {
         let clears = self.options.isolation == Isolation::Reset && self.arrived;
-        if clears || self.button_down || !self.keys_down.is_empty() {
-            // Refused while a dialog is open; who clears looks for that.
-            let _ = self.driver.call(http::Method::DELETE, "actions", None, GRACE).await?;
+        if clears || self.hand.holds() {
+            self.let_go().await?;
         }
-        self.driver.lose_way();
+        let driven = self.driver.is_there();
+        self.driver.leave();
         let left = self.pages.events().end_test(&self.main);
         let left = Traces {
             acted: self.arrived,
+            driven,
             screen: Some(self.viewport),
             lasting: self.lasting.or(left.lasting),
             ..left
@@ -233,9 +237,12 @@ impl<'b> Session<'b> {
     ) -> Result<(String, Vec<u16>), Stop> {
         let is_open = self.pages.events().context(page).is_some();
         if !is_open {
-            // A page whose process died is gone like one that was closed; only the driver knows.
-            if let Err(error) =
-                self.driver.call(http::Method::GET, "title", None, limit(deadline)).await
+            // A page whose process died is gone like one that was closed; only the browser knows.
+            let asked = match self.pages.devtools() {
+                Some(devtools) => Err(devtools.gone(page, "a look at the page")),
+                None => self.driver.call(http::Method::GET, "title", None, limit(deadline)).await,
+            };
+            if let Err(error) = asked
                 && error.is_fatal()
             {
                 return Err(error.into());
@@ -251,7 +258,14 @@ impl<'b> Session<'b> {
     pub(crate) async fn enter(&mut self, step: &Step, deadline: Instant) -> Result<(), Stop> {
         loop {
             let (page, path) = self.target(step, deadline).await?;
-            match self.driver.go(&page, &path, limit(deadline)).await {
+            let gone = match self.pages.devtools() {
+                Some(devtools) => devtools.frame_at(&page, &path).map(|_| {
+                    self.arrived = true;
+                    self.driver.head_for(page, path.clone());
+                }),
+                None => self.driver.go(&page, &path, limit(deadline)).await,
+            };
+            match gone {
                 Ok(()) => return Ok(()),
                 Err(error) if error.is_fatal() => return Err(error.into()),
                 Err(error) if error.is_open_dialog() && self.holds() => return Err(error.into()),
@@ -316,6 +330,13 @@ impl<'b> Session<'b> {
         self.post("execute/sync", json!({ "script": script, "args": args }), deadline).await
     }
 
+    /// Returns the document that commands go to, where `DevTools` reach it beside the driver.
+    pub(crate) fn near(&self) -> Option<(&DevTools, (String, String))> {
+        let (devtools, frame) = self.pages.devtools().zip(self.frame())?;
+        let document = devtools.document_of(&frame)?;
+        Some((devtools, (frame, document)))
+    }
+
     /// Runs a script of ours that looks at the current frame, on the shortest way there is; null where a dialog that waits for
     /// a step got in between.
     pub(crate) async fn examine(
@@ -324,14 +345,12 @@ impl<'b> Session<'b> {
         args: Value,
         deadline: Instant,
     ) -> Result<Value, DriverError> {
-        let near = self.pages.devtools().zip(self.frame());
-        let near = near.and_then(|(devtools, frame)| {
-            let document = devtools.document_of(&frame)?;
-            Some((devtools, frame, document))
-        });
-        let Some((devtools, frame, document)) = near.filter(|_| !self.holds()) else {
+        let Some((devtools, (frame, document))) = self.near() else {
             return self.execute(script, args, deadline).await;
         };
+        if self.holds() {
+            return Err(DriverError::open_dialog("a look at the page"));
+        }
         let held = |events: &Events| events.held.then_some(Value::Null);
         tokio::select! {
             answer = devtools.call((&frame, &document), script, args, limit(deadline)) => answer,
@@ -343,8 +362,12 @@ impl<'b> Session<'b> {
     pub(crate) async fn screenshot(&mut self, limit: Duration) -> Option<Vec<u8>> {
         use base64::Engine as _;
         self.arrive().await.ok()?;
-        // Measured: for a popup chromedriver's `BiDi` never answers, so the driver is asked first.
-        let taken = if self.driver.has_cdp() {
+        let taken = if let (Some(devtools), Some(place)) =
+            (self.pages.devtools(), self.driver.place())
+        {
+            devtools.page(&place.page, "Page.captureScreenshot", json!({}), limit / 2).await
+        } else if self.driver.has_cdp() {
+            // Measured: for a popup chromedriver's `BiDi` never answers, so the driver is asked first.
             self.driver.cdp("Page.captureScreenshot", json!({}), limit / 2).await
         } else {
             let taken = self.driver.call(http::Method::GET, "screenshot", None, limit / 2).await;

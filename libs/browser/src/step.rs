@@ -159,6 +159,7 @@ impl Session<'_> {
         });
         let arrived = arrived.await;
         if self.pages.events().failed_since(page, mark, frames) {
+            self.pages.await_error_page(page, mark, deadline).await;
             let stop = Stop::failure(FailureClass::Navigation, "the step's navigation failed");
             return Err(stop.because("a navigation", "an error page of the browser"));
         }
@@ -186,7 +187,7 @@ impl Session<'_> {
         }
         self.enter(step, deadline).await?;
         let at = self
-            .execute("return [location.href, document.title]", serde_json::json!([]), deadline)
+            .examine("return [location.href, document.title]", serde_json::json!([]), deadline)
             .await?;
         for (wanted, found) in [(&asserted.url, &at[0]), (&asserted.title, &at[1])] {
             let found = found.as_str().unwrap_or_default();

@@ -46,8 +46,8 @@ pub(crate) struct Events {
     pub(crate) hold: bool,
     /// Whether one is open that waits for such a step.
     pub(crate) held: bool,
-    /// The page with a dialog that nobody has answered.
-    open_dialog: Option<String>,
+    /// The dialog that nobody has answered.
+    pub(crate) open_dialog: Option<Dialog>,
     /// The user context of the test that runs.
     ours: Option<String>,
     /// Origins that its pages and frames have loaded something of.
@@ -58,6 +58,15 @@ pub(crate) struct Events {
     held_requests: HashMap<String, String>,
     /// What a step has said beforehand about the dialogs to come.
     pub(crate) planned: VecDeque<Answer>,
+}
+
+/// A dialog of a page.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Dialog {
+    pub(crate) page: String,
+    pub(crate) message: String,
+    /// What a prompt says before anybody writes into it.
+    pub(crate) default: Option<String>,
 }
 
 /// What becomes of a dialog.
@@ -109,7 +118,7 @@ impl Events {
         });
         Traces {
             windows: windows.map(|(id, _)| id.clone()).collect(),
-            dialog: self.open_dialog.take(),
+            dialog: self.open_dialog.take().map(|dialog| dialog.page),
             lasting: reset::lasting(&self.origins, self.elsewhere),
             origins: std::mem::take(&mut self.origins),
             ..Traces::default()
@@ -341,7 +350,11 @@ impl Events {
             Some(Answer::Dismiss) => (false, None),
             None if self.hold && !leaving => {
                 self.held = true;
-                self.open_dialog = Some(id.to_owned());
+                self.open_dialog = Some(Dialog {
+                    page: id.to_owned(),
+                    message: params["message"].as_str().unwrap_or_default().to_owned(),
+                    default: text.map(str::to_owned),
+                });
                 return None;
             }
             None => {

@@ -34,11 +34,10 @@ return (function () {{
 }
 
 impl DevTools {
-    /// Returns the document of a page, or of a frame that has a process of its own; others are reached by the driver only.
+    /// Returns the document of a page or frame, if it has told of one.
     pub(crate) fn document_of(&self, context: &str) -> Option<String> {
         let document = self.known().events.context(context)?.current.clone();
-        let own = self.known().targets.has_session(context);
-        (own && !document.is_empty()).then_some(document)
+        (!document.is_empty()).then_some(document)
     }
 
     /// Calls a script in a document, and waits for the promise that it may return.
@@ -52,23 +51,22 @@ impl DevTools {
         let mut elements = Vec::new();
         number(&mut given, &mut elements);
         let nodes = elements.iter().map(async |id: &String| {
-            let node = id.rsplit_once(".e.").and_then(|(_, node)| node.parse::<u64>().ok());
-            let order = json!({ "backendNodeId": node });
+            let order = json!({ "backendNodeId": node_of(id) });
             let node = self.page(context, "DOM.resolveNode", order, limit).await?;
             Ok::<_, DriverError>(json!({ "objectId": node["object"]["objectId"] }))
         });
         let nodes = try_join_all(nodes).await?;
-        let global = self.global_of(context, document, limit).await?;
+        let object = self.object_of((context, document), limit).await?;
         let arguments = [vec![json!({ "value": given })], nodes].concat();
         let order = json!({
-            "functionDeclaration": function(script), "objectId": global, "awaitPromise": true,
+            "functionDeclaration": function(script), "objectId": object, "awaitPromise": true,
             "arguments": arguments,
             "serializationOptions": {
                 "serialization": "deep", "additionalParameters": { "maxNodeDepth": 0 },
             },
         });
         let answer = self.page(context, CALL, order, limit).await.inspect_err(|_| {
-            self.known().targets.globals.remove(context);
+            self.known().targets.documents.remove(context);
         })?;
         if let Some(thrown) = answer.get("exceptionDetails") {
             let text = &thrown["exception"]["description"];
@@ -83,30 +81,49 @@ impl DevTools {
         Ok(plain(&answer["result"]["deepSerializedValue"], &name))
     }
 
-    /// Returns the global object of a document, asked for once.
-    async fn global_of(
+    /// Returns what a document is called in the browser's own language, asked for once.
+    pub(crate) async fn object_of(
         &self,
-        context: &str,
-        document: &str,
+        (context, document): (&str, &str),
         limit: Duration,
     ) -> Result<String, DriverError> {
-        if let Some((its, global)) = self.known().targets.globals.get(context)
-            && its == document
-        {
-            return Ok(global.clone());
-        }
-        let order = json!({ "expression": "globalThis" });
-        let answer = self.page(context, "Runtime.evaluate", order, limit).await?;
-        let global = answer["result"]["objectId"].as_str().unwrap_or_default().to_owned();
-        let known = (document.to_owned(), global.clone());
-        self.known().targets.globals.insert(context.to_owned(), known);
-        Ok(global)
+        let known = {
+            let targets = &self.known().targets;
+            let known = targets.documents.get(context).filter(|(its, _)| its == document);
+            known.map(|(_, object)| object.clone()).ok_or_else(|| targets.has_session(context))
+        };
+        let answer = match known {
+            Ok(object) => return Ok(object),
+            Err(true) => {
+                let order = json!({ "expression": "document" });
+                self.page(context, "Runtime.evaluate", order, limit).await?["result"].take()
+            }
+            // A frame in the process of its page.
+            Err(false) => {
+                let frame = json!({ "frameId": context });
+                let owner = self.page(context, "DOM.getFrameOwner", frame, limit).await?;
+                let order = json!({ "backendNodeId": owner["backendNodeId"], "pierce": true });
+                let owner = self.page(context, "DOM.describeNode", order, limit).await?;
+                let node = &owner["node"]["contentDocument"]["backendNodeId"];
+                let order = json!({ "backendNodeId": node });
+                self.page(context, "DOM.resolveNode", order, limit).await?["object"].take()
+            }
+        };
+        let object = answer["objectId"].as_str().unwrap_or_default().to_owned();
+        let known = (document.to_owned(), object.clone());
+        self.known().targets.documents.insert(context.to_owned(), known);
+        Ok(object)
     }
 }
 
 /// Returns what the driver calls a node of a document.
 pub(crate) fn name_of(context: &str, document: &str, node: &Value) -> String {
     format!("f.{context}.d.{document}.e.{node}")
+}
+
+/// Returns the node of a name.
+pub(crate) fn node_of(name: &str) -> Option<u64> {
+    name.rsplit_once(".e.").and_then(|(_, node)| node.parse().ok())
 }
 
 /// Puts numbers in the place of elements, whose names it collects.

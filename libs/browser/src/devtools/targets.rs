@@ -32,8 +32,8 @@ pub(super) struct Targets {
     leaving: HashMap<String, String>,
     /// What the pages of a user context are made to believe.
     pretences: HashMap<String, Pretence>,
-    /// The global object of a document, by page or frame: which document, and how the object is called.
-    pub(super) globals: HashMap<String, (String, String)>,
+    /// The document of each page or frame that was asked for it, and what it is called there.
+    pub(super) documents: HashMap<String, (String, String)>,
     pub(super) network: Network,
 }
 
@@ -210,7 +210,7 @@ impl Targets {
     fn destroy(&mut self, events: &mut Events, context: &str) {
         events.take("browsingContext.contextDestroyed", &json!({ "context": context }));
         self.leaving.retain(|frame, _| events.context(frame).is_some());
-        self.globals.remove(context);
+        self.documents.remove(context);
     }
 
     fn dialog(&mut self, events: &mut Events, event: &Event<'_>) -> Vec<Order> {

@@ -108,7 +108,7 @@ const look = async () => {
     if (state.why) { why.push(`${name(el)} is ${state.why}`); continue; }
     const middle = centre(el);
     const done = act(el, given);
-    if (!done || !done.refused) return { index, element: el, x: Math.round(state.x - middle.x), y: Math.round(state.y - middle.y), done };
+    if (!done || !done.refused) return { index, element: el, x: Math.round(state.x - middle.x), y: Math.round(state.y - middle.y), left: state.x, top: state.y, done };
     why.push(`${name(el)} is not right: ${done.refused}`);
     refused = refused || done;
   }

@@ -1,4 +1,5 @@
-//! Dialogs that steps read and answer themselves. They are asked for by classic commands, which every browser has.
+//! Dialogs that steps read and answer themselves: where `DevTools` tell of them, by these; else by classic commands, which every
+//! browser has.
 
 use gauntlet_core::flow::{DialogAction, DialogTime, FailureClass};
 use http::Method;
@@ -18,6 +19,10 @@ impl Session<'_> {
         &self,
         deadline: Instant,
     ) -> Result<Option<String>, DriverError> {
+        if self.pages.devtools().is_some() {
+            let events = self.pages.events();
+            return Ok(events.open_dialog.as_ref().map(|dialog| dialog.message.clone()));
+        }
         match self.driver.call(Method::GET, "alert/text", None, limit(deadline)).await {
             Ok(text) => Ok(Some(text.as_str().unwrap_or_default().to_owned())),
             Err(error) if error.is_fatal() => Err(error),
@@ -49,6 +54,24 @@ impl Session<'_> {
             }
             tokio::time::sleep(POLL).await;
         }
+        self.give(answer, deadline).await?;
+        self.pages.events().held = false;
+        Ok(Done::default())
+    }
+
+    /// Answers the dialog that is open.
+    async fn give(&self, answer: Answer, deadline: Instant) -> Result<(), DriverError> {
+        if self.pages.devtools().is_some() {
+            let Some(dialog) = self.pages.events().open_dialog.take() else { return Ok(()) };
+            let mut order = json!({ "context": dialog.page, "accept": answer != Answer::Dismiss });
+            if let Answer::Accept(text) = answer
+                && let Some(text) = text.or(dialog.default)
+            {
+                order["userText"] = json!(text);
+            }
+            let handle = "browsingContext.handleUserPrompt";
+            return self.pages.command(handle, order, limit(deadline)).await.map(drop);
+        }
         let order = match &answer {
             Answer::Accept(text) => {
                 if let Some(text) = text {
@@ -59,9 +82,7 @@ impl Session<'_> {
             }
             Answer::Dismiss => "alert/dismiss",
         };
-        self.driver.post(order, json!({}), limit(deadline)).await?;
-        self.pages.events().held = false;
-        Ok(Done::default())
+        self.driver.post(order, json!({}), limit(deadline)).await.map(drop)
     }
 
     /// Dismisses the dialog that hides the page at the end of a test.

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::Done;
 use crate::{
+    hand::Gesture,
     keys::{self, Stroke},
     locate::{Act, ELEMENT, Want},
     session::{Session, Stop, limit},
@@ -53,7 +54,7 @@ impl Session<'_> {
     }
 
     /// Types a text in which nothing is the name of a key, into what has the focus.
-    pub(super) async fn type_text(&self, text: &str, deadline: Instant) -> Result<(), Stop> {
+    pub(super) async fn type_text(&mut self, text: &str, deadline: Instant) -> Result<(), Stop> {
         if self.beyond_keys(text) {
             return self.insert(text, deadline).await;
         }
@@ -65,21 +66,17 @@ impl Session<'_> {
     /// Tells whether a text has characters that the driver's keyboard does not know: for chromedriver those beyond the basic
     /// plane.
     fn beyond_keys(&self, text: &str) -> bool {
-        self.driver.has_cdp() && text.chars().any(|c| u32::from(c) > 0xFFFF)
+        let by_chromedriver = self.driver.has_cdp() && self.pages.devtools().is_none();
+        by_chromedriver && text.chars().any(|c| u32::from(c) > 0xFFFF)
     }
 
     async fn insert(&self, text: &str, deadline: Instant) -> Result<(), Stop> {
-        if self.driver.has_cdp() {
-            let text = json!({ "text": text });
-            self.driver.cdp("Input.insertText", text, limit(deadline)).await?;
-        } else {
-            let insert = "document.execCommand('insertText', false, arguments[0])";
-            self.execute(insert, json!([text]), deadline).await?;
-        }
+        let text = json!({ "text": text });
+        self.driver.cdp("Input.insertText", text, limit(deadline)).await?;
         Ok(())
     }
 
-    async fn stroke(&self, strokes: &[Stroke], deadline: Instant) -> Result<(), Stop> {
+    async fn stroke(&mut self, strokes: &[Stroke], deadline: Instant) -> Result<(), Stop> {
         for some in strokes.chunks(STROKES_PER_COMMAND) {
             self.keyboard(some, deadline).await?;
         }
@@ -93,7 +90,7 @@ impl Session<'_> {
         deadline: Instant,
     ) -> Result<(), Stop> {
         let script = "for (const name of ['input', 'change']) arguments[0].dispatchEvent(new Event(name, { bubbles: true }));";
-        self.execute(script, json!([element]), deadline).await?;
+        self.examine(script, json!([element]), deadline).await?;
         Ok(())
     }
 
@@ -134,24 +131,13 @@ impl Session<'_> {
         self.enter(&Step::new(StepKind::Close), deadline).await?;
         let stroke = if down { Stroke::Down(value) } else { Stroke::Up(value) };
         self.keyboard(&[stroke], deadline).await?;
-        if down {
-            self.keys_down.insert(key.to_owned());
-        } else {
-            self.keys_down.remove(key);
-        }
         Ok(Done::default())
     }
 
     /// Plays movements of keys on the one keyboard of the test.
-    async fn keyboard(&self, strokes: &[Stroke], deadline: Instant) -> Result<(), Stop> {
-        let actions = strokes.iter().map(|stroke| match stroke {
-            Stroke::Down(key) => json!({ "type": "keyDown", "value": key }),
-            Stroke::Up(key) => json!({ "type": "keyUp", "value": key }),
-        });
-        let source =
-            json!({ "type": "key", "id": "keyboard", "actions": actions.collect::<Vec<_>>() });
-        self.post("actions", json!({ "actions": [source] }), deadline).await?;
-        Ok(())
+    async fn keyboard(&mut self, strokes: &[Stroke], deadline: Instant) -> Result<(), Stop> {
+        let gestures: Vec<_> = strokes.iter().copied().map(Gesture::Key).collect();
+        self.play(&gestures, deadline).await
     }
 
     /// Gives files, one path a line, to a control that takes them.

@@ -148,7 +148,7 @@ impl Session<'_> {
         }
         self.enter(step, deadline).await?;
         let script = "const [left, top] = arguments; scrollTo({ left, top, behavior: 'instant' });";
-        self.execute(script, json!([to.0, to.1]), deadline).await?;
+        self.examine(script, json!([to.0, to.1]), deadline).await?;
         Ok(Done::default())
     }
 

@@ -1,19 +1,19 @@
-//! Clicks, hovers, presses and drags, as W3C actions: what a user's hand does.
+//! Clicks, hovers, presses and drags: what a user's hand does.
 
 use std::time::Duration;
 
 use gauntlet_core::flow::{Button, Click, Pointer, PointerAction, Selectors, Step};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::Instant;
 
 use super::{Done, keys::key_of};
 use crate::{
+    hand::{Gesture, PRIMARY, Spot},
+    keys::Stroke,
     locate::{Act, Ready, Want},
     session::{Session, Stop},
 };
 
-/// How long a button stays down when the recording does not say.
-const PRESS: Duration = Duration::ZERO;
 /// Pixels of the first movement of a drag: less would be no drag to some pages.
 const TUG: f64 = 8.0;
 /// Measured: in Firefox and `WebKit` actions begin a drag of the desktop, whose end no page hears of. So the page is told of
@@ -38,23 +38,21 @@ impl Session<'_> {
             Button::Back => 3,
             Button::Forward => 4,
         };
-        let press = click.duration.unwrap_or(PRESS).as_millis();
-        let mut actions = vec![towards(&ready)];
-        for _ in 0..count {
-            actions.push(json!({ "type": "pointerDown", "button": button }));
-            actions.push(json!({ "type": "pause", "duration": press }));
-            actions.push(json!({ "type": "pointerUp", "button": button }));
-        }
-        let held: Vec<_> = click.modifiers.iter().map(|modifier| key_of(*modifier)).collect();
-        self.point(actions, &held, deadline + click.duration.unwrap_or(PRESS)).await?;
+        let pressed = click.duration.unwrap_or_default();
+        let keys = || click.modifiers.iter().map(|modifier| key_of(*modifier));
+        let held = keys().map(|key| Gesture::Key(Stroke::Down(key)));
+        let clicks = (1..=count).flat_map(|nth| Gesture::click(button, nth, pressed));
+        let released = keys().map(|key| Gesture::Key(Stroke::Up(key)));
+        let gestures: Vec<_> =
+            held.chain([Gesture::towards(&ready)]).chain(clicks).chain(released).collect();
+        self.play(&gestures, deadline + pressed).await?;
         Ok(Done::by(ready.alternative))
     }
 
     /// Clicks what is ready for it, in its middle.
-    pub(super) async fn press_at(&self, ready: &Ready, deadline: Instant) -> Result<(), Stop> {
-        let [down, up] =
-            ["pointerDown", "pointerUp"].map(|kind| json!({ "type": kind, "button": 0 }));
-        self.point(vec![towards(ready), down, up], &[], deadline).await
+    pub(super) async fn press_at(&mut self, ready: &Ready, deadline: Instant) -> Result<(), Stop> {
+        let [down, _, up] = Gesture::click(PRIMARY, 1, Duration::ZERO);
+        self.play(&[Gesture::towards(ready), down, up], deadline).await
     }
 
     pub(super) async fn hover(
@@ -65,7 +63,7 @@ impl Session<'_> {
     ) -> Result<Done, Stop> {
         let want = Want::Hover(None);
         let ready = self.ready(step, selectors, want, Act::nothing(), deadline).await?;
-        self.point(vec![towards(&ready)], &[], deadline).await?;
+        self.play(&[Gesture::towards(&ready)], deadline).await?;
         Ok(Done::by(ready.alternative))
     }
 
@@ -79,19 +77,16 @@ impl Session<'_> {
         let out = pointer.action == PointerAction::Out;
         let act = if out { Act { script: OUT, given: json!({}) } } else { Act::nothing() };
         let want = if out { Want::Scroll } else { Want::Hover(Some(&pointer.point)) };
-        let mut ready = self.ready(step, &pointer.selectors, want, act, deadline).await?;
-        if out {
-            ready.x = ready.done["x"].as_f64().unwrap_or_default();
-            ready.y = ready.done["y"].as_f64().unwrap_or_default();
-        }
-        let mut actions = vec![towards(&ready)];
+        let ready = self.ready(step, &pointer.selectors, want, act, deadline).await?;
+        let beside = |field: &str| ready.done[field].as_f64().unwrap_or_default();
+        let place = if out { (beside("x"), beside("y")) } else { (0.0, 0.0) };
+        let mut gestures = vec![Gesture::Move(Spot::beside(&ready, place))];
         match pointer.action {
             PointerAction::Move | PointerAction::Out => {}
-            PointerAction::Down => actions.push(json!({ "type": "pointerDown", "button": 0 })),
-            PointerAction::Up => actions.push(json!({ "type": "pointerUp", "button": 0 })),
+            PointerAction::Down => gestures.push(Gesture::Down(PRIMARY, 1)),
+            PointerAction::Up => gestures.push(Gesture::Up(PRIMARY, 1)),
         }
-        self.button_down |= pointer.action == PointerAction::Down;
-        self.point(actions, &[], deadline).await?;
+        self.play(&gestures, deadline).await?;
         Ok(Done::by(ready.alternative))
     }
 
@@ -113,56 +108,19 @@ impl Session<'_> {
                 return Ok(Done::by(held.alternative));
             }
         }
-        let down = json!({ "type": "pointerDown", "button": 0 });
-        let tug = move_to(&held, TUG);
-        self.point(vec![towards(&held), down, tug], &[], deadline).await?;
-        let up = json!({ "type": "pointerUp", "button": 0 });
+        let tug = Gesture::Move(Spot::beside(&held, (TUG, 0.0)));
+        let (down, up) = (Gesture::Down(PRIMARY, 1), Gesture::Up(PRIMARY, 1));
+        self.play(&[Gesture::towards(&held), down, tug], deadline).await?;
         match self.ready(step, onto, want, Act::nothing(), deadline).await {
             Ok(target) => {
-                let drop = vec![move_to(&target, 1.0), towards(&target), up];
-                self.point(drop, &[], deadline).await?;
+                let near = Gesture::Move(Spot::beside(&target, (1.0, 0.0)));
+                self.play(&[near, Gesture::towards(&target), up], deadline).await?;
                 Ok(Done::by(held.alternative))
             }
             Err(stop) => {
-                self.point(vec![up], &[], deadline).await?;
+                self.play(&[up], deadline).await?;
                 Err(stop)
             }
         }
     }
-
-    /// Plays pointer actions on the one mouse of the test, with keys held down meanwhile.
-    async fn point(
-        &self,
-        actions: Vec<Value>,
-        held: &[char],
-        deadline: Instant,
-    ) -> Result<(), Stop> {
-        let pause = || json!({ "type": "pause", "duration": 0 });
-        let pauses = |count: usize| (0..count).map(|_| pause());
-        let keys = |kind: &str| {
-            held.iter().map(|key| json!({ "type": kind, "value": key })).collect::<Vec<_>>()
-        };
-        let mut all = Vec::new();
-        if !held.is_empty() {
-            let keyboard: Vec<_> = keys("keyDown")
-                .into_iter()
-                .chain(pauses(actions.len()))
-                .chain(keys("keyUp"))
-                .collect();
-            all.push(json!({ "type": "key", "id": "keyboard", "actions": keyboard }));
-        }
-        let mouse: Vec<_> = pauses(held.len()).chain(actions).collect();
-        all.push(json!({ "type": "pointer", "id": "mouse", "parameters": { "pointerType": "mouse" }, "actions": mouse }));
-        self.post("actions", json!({ "actions": all }), deadline).await?;
-        Ok(())
-    }
-}
-
-fn towards(ready: &Ready) -> Value {
-    move_to(ready, 0.0)
-}
-
-/// Moves to so many pixels right of where the element is ready.
-fn move_to(ready: &Ready, right: f64) -> Value {
-    json!({ "type": "pointerMove", "duration": 0, "origin": ready.element, "x": ready.x + right, "y": ready.y })
 }

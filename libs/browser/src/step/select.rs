@@ -94,7 +94,7 @@ impl Session<'_> {
         let act = Act { script: SUBMIT, given: json!({}) };
         let ready = self.ready(step, selectors, Want::Present, act, deadline).await?;
         let script = "const form = arguments[0].closest('form'); if (form.dispatchEvent(new Event('submit', { bubbles: true, cancelable: true }))) HTMLFormElement.prototype.submit.call(form);";
-        match self.execute(script, json!([ready.element]), deadline).await {
+        match self.examine(script, json!([ready.element]), deadline).await {
             Err(error) if error.is_fatal() => Err(error.into()),
             // Whatever else the answer is, the page may have gone already: a form is not submitted twice.
             _ => Ok(Done::by(ready.alternative)),

@@ -86,7 +86,7 @@ impl Session<'_> {
             self.enter(step, deadline).await?;
             let budget = deadline.saturating_duration_since(Instant::now()).as_millis();
             let budget_ms = u64::try_from(budget).unwrap_or(u64::MAX);
-            match self.execute(&script, with(budget_ms), deadline).await {
+            match self.examine(&script, with(budget_ms), deadline).await {
                 Ok(answer) if answer["truthy"] == true => return Ok(Done::default()),
                 Ok(answer) => {
                     if let Some(value) = answer["shown"].as_str() {
@@ -123,7 +123,7 @@ impl Session<'_> {
             Stop::failure(FailureClass::Assertion, "the expression did not become true in time");
         if let Some((script, _literal)) = expression::explain(code) {
             let soon = Instant::now() + Duration::from_millis(EXPLAIN_MS);
-            if let Ok(answer) = self.execute(&script, arguments, soon).await
+            if let Ok(answer) = self.examine(&script, arguments, soon).await
                 && let Some(left) = answer["left"].as_str()
             {
                 return stop.because(expression, left);
