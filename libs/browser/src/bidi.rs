@@ -22,7 +22,7 @@ use tokio::{
 use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest, http};
 
 use crate::{
-    LaunchError,
+    LaunchError, cdp,
     driver::lock,
     error::{DriverError, cut},
 };
@@ -63,9 +63,7 @@ impl Bidi {
         if let Some(value) = authorization.and_then(|value| value.parse().ok()) {
             request.headers_mut().insert(http::header::AUTHORIZATION, value);
         }
-        let (socket, _) = tokio_tungstenite::connect_async(request)
-            .await
-            .map_err(|error| refused(error.to_string()))?;
+        let socket = cdp::open(request).await.map_err(|error| refused(error.to_string()))?;
         let (out, orders) = mpsc::unbounded_channel();
         let (wake, changed) = watch::channel(0);
         let link = Link {

@@ -20,7 +20,7 @@ use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
 };
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::{Error, Message, client::IntoClientRequest};
 
 use crate::{
     driver::lock,
@@ -87,8 +87,7 @@ impl Cdp {
         let said = said.map_err(|error| lost(error.to_string()))?;
         let (port, path) = said.trim().split_once('\n').unwrap_or_default();
         let url = format!("ws://127.0.0.1:{port}{path}");
-        let (socket, _) =
-            tokio_tungstenite::connect_async(url).await.map_err(|error| lost(error.to_string()))?;
+        let socket = open(url).await.map_err(|error| lost(error.to_string()))?;
         let (out, orders) = mpsc::unbounded_channel();
         let pending = Pending::default();
         let next_id = Arc::new(AtomicU64::new(1));
@@ -147,6 +146,13 @@ fn message(id: u64, session: &str, method: &str, params: &Value) -> String {
     message.to_string()
 }
 
+/// Opens a socket whose messages go out at once: a small one would wait until the answer to the one before it has come.
+pub(crate) async fn open(request: impl IntoClientRequest + Unpin) -> Result<Socket, Error> {
+    const AT_ONCE: bool = true;
+    let (socket, _) = tokio_tungstenite::connect_async_with_config(request, None, AT_ONCE).await?;
+    Ok(socket)
+}
+
 /// What the socket's task needs.
 struct Link<L> {
     pending: Pending,
@@ -156,7 +162,7 @@ struct Link<L> {
     listener: L,
 }
 
-type Socket =
+pub(crate) type Socket =
     tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
 
 impl<L: FnMut(&Event<'_>) -> Vec<Order>> Link<L> {

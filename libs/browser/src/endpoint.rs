@@ -199,7 +199,7 @@ pub(crate) fn connector(tls: bool) -> Connector {
 fn verifying() -> Connector {
     let provider = rustls::crypto::ring::default_provider();
     match HttpsConnectorBuilder::new().with_provider_and_platform_verifier(provider) {
-        Ok(builder) => builder.https_or_http().enable_http1().build(),
+        Ok(builder) => builder.https_or_http().enable_http1().wrap_connector(tcp()),
         Err(error) => {
             tracing::error!(%error, "no certificates to check others with, so no https endpoint can be used");
             bare()
@@ -215,5 +215,15 @@ fn bare() -> Connector {
         .unwrap_or_else(|_| unreachable!("ring speaks every version of TLS that is built in"))
         .with_root_certificates(rustls::RootCertStore::empty())
         .with_no_client_auth();
-    HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1().build()
+    let builder = HttpsConnectorBuilder::new().with_tls_config(config);
+    builder.https_or_http().enable_http1().wrap_connector(tcp())
+}
+
+/// Sends at once what a command consists of: a small part would wait until the other end has confirmed the one before.
+fn tcp() -> HttpConnector {
+    let mut tcp = HttpConnector::new();
+    tcp.set_nodelay(true);
+    // The other layer sees to that.
+    tcp.enforce_http(false);
+    tcp
 }

@@ -63,8 +63,9 @@ impl Gesture {
     }
 
     /// Presses a button and releases it.
-    pub(crate) fn click(button: u8, nth: u8, pressed: Duration) -> [Self; 3] {
-        [Self::Down(button, nth), Self::Pause(pressed), Self::Up(button, nth)]
+    pub(crate) fn click(button: u8, nth: u8, pressed: Duration) -> Vec<Self> {
+        let pause = (!pressed.is_zero()).then_some(Self::Pause(pressed));
+        [Self::Down(button, nth)].into_iter().chain(pause).chain([Self::Up(button, nth)]).collect()
     }
 }
 

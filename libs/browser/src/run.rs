@@ -135,11 +135,11 @@ impl Browser {
             true => Some(self.stage.tab((&self.pages, &self.driver), device.clone()).await?),
             false => None,
         };
-        if self.prepares && options.isolation == Isolation::Context {
-            self.stage.prepare((&self.pages, &self.driver), device);
-        }
+        let prepares = self.prepares && options.isolation == Isolation::Context;
+        let busy = prepares.then(|| self.stage.prepare((&self.pages, &self.driver), device));
         let mut session =
             Session::open(&self.driver, &self.pages, options, tab, &origins_of(flow)).await?;
+        session.busy = busy;
         session.proxy = self.proxy.as_ref();
         session.scope = Scope::new(flow);
         session.base_url.clone_from(&flow.base_url);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gauntlet_core::flow::{FailureClass, Scope, Step, Target, Viewport};
 use serde_json::{Value, json};
-use tokio::time::Instant;
+use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
     Isolation, TestOptions,
@@ -93,6 +93,8 @@ pub(crate) struct Session<'b> {
     tab: Option<Tab>,
     /// Whether commands go to the test's page, or have gone.
     pub(crate) arrived: bool,
+    /// Kept until the test's first page is there: then the next test's tab is made.
+    pub(crate) busy: Option<oneshot::Sender<()>>,
     /// Mouse and keyboard.
     pub(crate) hand: Hand,
     /// What the test has done that nobody can undo.
@@ -144,6 +146,7 @@ impl<'b> Session<'b> {
             main,
             tab,
             arrived: false,
+            busy: None,
             hand: Hand::default(),
             lasting: None,
             viewport: options.viewport,

@@ -10,7 +10,7 @@ use std::sync::{
 
 use gauntlet_core::flow::Viewport;
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
+use tokio::{sync::oneshot, task::JoinHandle};
 
 use crate::{
     Emulation, TestOptions,
@@ -135,11 +135,22 @@ impl Stage {
         self.made.load(Ordering::Relaxed)
     }
 
-    /// Begins to make a tab for the next test, beside the one that runs: only where that one does not lose the focus to it.
-    pub(crate) fn prepare(&mut self, (pages, driver): Connections<'_>, device: Device) {
+    /// Makes a tab for the next test, beside the one that runs: only where that one does not lose the focus to it. It begins
+    /// when what is returned is dropped: a page that loads needs the browser more.
+    pub(crate) fn prepare(
+        &mut self,
+        (pages, driver): Connections<'_>,
+        device: Device,
+    ) -> oneshot::Sender<()> {
         let (pages, driver) = (Arc::clone(pages), driver.clone());
         self.made.fetch_add(1, Ordering::Relaxed);
-        self.next = Some(Task::spawn(async move { Tab::make(&pages, &driver, device).await }));
+        let (busy, leisure) = oneshot::channel();
+        self.next = Some(Task::spawn(async move {
+            // Nothing is ever sent.
+            let _ = leisure.await;
+            Tab::make(&pages, &driver, device).await
+        }));
+        busy
     }
 
     /// Begins to replace the tab of a test that has ended by one for the next test; or, if it can be cleared, to clear it.

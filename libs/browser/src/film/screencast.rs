@@ -6,13 +6,14 @@
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::{net::TcpStream, time::Instant, time::sleep_until, time::timeout};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, tungstenite::Message};
+use tokio::{time::Instant, time::sleep_until, time::timeout};
+use tokio_tungstenite::tungstenite::Message;
 
 use super::{Camera, FRAME_PAUSE, PICTURE_LIMIT};
-use crate::driver::Driver;
-
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+use crate::{
+    cdp::{self, Socket},
+    driver::Driver,
+};
 
 /// How long a page must have been quiet before its picture is taken.
 const QUIET: std::time::Duration = std::time::Duration::from_millis(600);
@@ -27,8 +28,8 @@ pub(super) async fn run(camera: &Camera, address: &str, driver: &Driver) -> Resu
         ticks.tick().await;
         let Some(place) = driver.place() else { continue };
         let url = format!("ws://{address}/devtools/page/{}", place.page);
-        let connected = timeout(PICTURE_LIMIT, tokio_tungstenite::connect_async(url)).await;
-        let (socket, _) = connected
+        let connected = timeout(PICTURE_LIMIT, cdp::open(url)).await;
+        let socket = connected
             .map_err(|_| "the page's socket does not open".to_owned())?
             .map_err(|error| error.to_string())?;
         let mut reel = Reel { camera, socket, next_id: 1, quiet_at: Some(Instant::now() + QUIET) };

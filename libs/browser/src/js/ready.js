@@ -77,8 +77,10 @@ const check = async (el) => {
     else if (!seen() || covered(el, at.x, at.y)) el.scrollIntoView({ block: 'center', inline: 'center', behavior: 'instant' });
   }
   else if (!seen()) el.scrollIntoView({ block: 'center', inline: 'center', behavior: 'instant' });
-  // Both looks in a frame: between frames Chromium guesses the time of the next one, and an animation seems to stand still.
-  const first = await frame();
+  // What a script moves is seen between two frames, too. But there Chromium guesses the time of the next one, and an animation
+  // seems to stand still: then both looks are in a frame.
+  const animated = document.getAnimations().some((each) => each.playState === 'running');
+  const first = animated ? await frame() : performance.now();
   if (first === null) return { why: 'not drawn' };
   const before = rect(el);
   let now = first;

@@ -59,6 +59,9 @@ impl Session<'_> {
                     }
                     progress.start(index);
                     self.one(flow, &flow.steps[index], progress).await?;
+                    if !matches!(flow.steps[index].kind, StepKind::SetViewport(_)) {
+                        self.busy = None;
+                    }
                     // A picture would show what was just put into the page.
                     if !flow.steps[index].sensitive {
                         progress.picture(self.picture_of_step(progress.pictures).await);

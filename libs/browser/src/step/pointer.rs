@@ -51,8 +51,9 @@ impl Session<'_> {
 
     /// Clicks what is ready for it, in its middle.
     pub(super) async fn press_at(&mut self, ready: &Ready, deadline: Instant) -> Result<(), Stop> {
-        let [down, _, up] = Gesture::click(PRIMARY, 1, Duration::ZERO);
-        self.play(&[Gesture::towards(ready), down, up], deadline).await
+        let click = Gesture::click(PRIMARY, 1, Duration::ZERO);
+        let gestures: Vec<_> = [Gesture::towards(ready)].into_iter().chain(click).collect();
+        self.play(&gestures, deadline).await
     }
 
     pub(super) async fn hover(
