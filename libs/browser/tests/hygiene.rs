@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use gauntlet_browser::{
     Browser, BrowserKind, BrowserSlot, Control, DialogPolicy, TestOptions, TestResult,
 };
-use gauntlet_core::flow::{FailureClass, Flow};
+use gauntlet_core::flow::{FailureClass, Flow, FrameChoice, StepKind, Target};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    flows::{css, step},
     site,
     support::{config, config_of, marked, run},
 };
@@ -201,6 +202,35 @@ async fn g4_a_frame_is_followed_into_another_process_and_back_and_to_its_end() {
             (FailureClass::Navigation, 4),
             "{kind:?}: {failure:?}"
         );
+    }
+}
+
+/// Chromium does not say that the frames of a page are gone when another page has come.
+#[tokio::test]
+async fn g4_a_frame_is_found_when_its_page_is_loaded_again() {
+    let base = site::start().await;
+    let sees = r#",{"type":"waitForExpression","frame":[0],"timeout":2000,"expression":"location.pathname === '/popup'"}"#;
+    let goes = |page| format!(r#",{{"type":"navigate","url":"{base}/{page}"}}"#);
+    for kind in [BrowserKind::HeadlessShell, BrowserKind::Firefox] {
+        let mut slot = BrowserSlot::new(config_of(kind, "frames-again"));
+        let steps = [sees, &goes("list"), &goes("kinds"), sees].concat();
+        let outcome = run(&mut slot, &flow(&base, "kinds", &steps)).await;
+        assert_eq!(outcome.result, TestResult::Passed, "{kind:?}");
+    }
+}
+
+/// A window does not count the frames in shadow trees; Chromium does. (Firefox's driver does, too, and takes the wrong one.)
+#[tokio::test]
+async fn g4_a_frame_is_chosen_by_its_element_or_by_the_windows_count() {
+    let base = site::start().await;
+    let sees = r#",{"type":"waitForExpression","timeout":2000,"expression":"location.pathname === '/list'"}"#;
+    for choice in [FrameChoice::Index("0".into()), FrameChoice::Element(css("#plain"))] {
+        let mut slot = BrowserSlot::new(config("shadowed"));
+        let mut flow = flow(&base, "shadowed", sees);
+        flow.steps.insert(1, step(StepKind::SelectFrame(choice.clone())));
+        flow.steps[2].target = Target::Current;
+        let outcome = run(&mut slot, &flow).await;
+        assert_eq!(outcome.result, TestResult::Passed, "{choice:?}");
     }
 }
 

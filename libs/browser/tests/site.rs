@@ -101,6 +101,10 @@ async fn page(name: &str) -> Html<&'static str> {
             "<iframe id=f></iframe><script>f.src = location.href.replace('127.0.0.1', 'localhost').replace('/host', '/guest')</script>",
         ),
         (
+            "shadowed",
+            "<div id=h></div><script>h.attachShadow({ mode: 'open' }).innerHTML = '<iframe src=/popup></iframe>'</script><iframe id=plain src=/list></iframe>",
+        ),
+        (
             "guest",
             "<button id=b onclick=\"location.href = location.href.replace('localhost', '127.0.0.1').replace('/guest', '/list')\">home</button>",
         ),

@@ -166,7 +166,8 @@ impl Events {
         })
     }
 
-    fn children(&self, parent: &str) -> Vec<String> {
+    /// Returns the frames of a page or frame, in the order in which they were made.
+    pub(crate) fn children(&self, parent: &str) -> Vec<String> {
         let mut all: Vec<_> = self
             .contexts
             .iter()

@@ -282,6 +282,10 @@ impl Targets {
     fn arrived(&mut self, events: &mut Events, params: &Value) {
         let frame = &params["frame"];
         let (id, url) = (text(frame, "id"), text(frame, "url"));
+        // Those of the document before went with it; not of all of them that is told.
+        for child in events.children(id) {
+            self.destroy(events, &child);
+        }
         let at = |url: &str| json!({ "context": id, "url": url });
         let announced = self.leaving.remove(id);
         if announced.as_deref() != frame["loaderId"].as_str() && url != "about:blank" {

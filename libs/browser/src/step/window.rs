@@ -1,15 +1,19 @@
 //! Windows and frames: which one the next steps act in, how big it is, and windows that a step opens.
 
 use gauntlet_core::flow::{FailureClass, FrameChoice, OpensWindow, Step, Value};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use tokio::time::Instant;
 
 use super::Done;
 use crate::{
-    locate::{Act, Want},
+    devtools::node_of,
+    locate::{Act, ELEMENT, Want},
     session::{Session, Stop, limit},
 };
 
+/// Returns the element that holds a frame.
+const OWNER: &str = "const [index] = arguments;
+return [...document.querySelectorAll('iframe, frame, object')].find((el) => window[index] && el.contentWindow === window[index]);";
 const FRAME: &str = include_str!("../js/act/frame.js");
 
 impl Session<'_> {
@@ -49,13 +53,17 @@ impl Session<'_> {
                     Stop::failure(FailureClass::ImportError, "the index of a frame is not a number")
                         .because("a number", text)
                 })?;
-                path.push(index);
+                self.enter(step, deadline).await?;
+                // Where it is not there yet, it is waited for below.
+                let owner = self.examine(OWNER, json!([index]), deadline).await.unwrap_or_default();
+                path.push(self.frame_of(&owner, deadline).await.unwrap_or(index));
             }
             FrameChoice::Element(selectors) => {
                 let act = Act { script: FRAME, given: json!({}) };
                 let ready = self.ready(step, selectors, Want::Present, act, deadline).await?;
                 let index = ready.done["index"].as_u64().unwrap_or_default();
-                path.push(u16::try_from(index).unwrap_or(u16::MAX));
+                let index = u16::try_from(index).unwrap_or(u16::MAX);
+                path.push(self.frame_of(&ready.element, deadline).await.unwrap_or(index));
                 done = Done::by(ready.alternative);
             }
         }
@@ -66,6 +74,18 @@ impl Session<'_> {
             return Err(stop);
         }
         Ok(done)
+    }
+
+    /// Returns which of the frames it is that an element holds, where `DevTools` tell: they count those in shadow trees, too, which
+    /// `WebDriver` and the page itself do not.
+    async fn frame_of(&self, owner: &Json, deadline: Instant) -> Option<u16> {
+        let (devtools, (frame, _)) = self.near()?;
+        let order = json!({ "backendNodeId": node_of(owner[ELEMENT].as_str()?)? });
+        let described = devtools.page(&frame, "DOM.describeNode", order, limit(deadline)).await;
+        let owner = described.ok()?;
+        let held = owner["node"]["frameId"].as_str().unwrap_or_default();
+        let index = self.pages.events().children(&frame).iter().position(|child| child == held);
+        index.and_then(|index| u16::try_from(index).ok())
     }
 
     /// Waits for the window that a step has opened since `mark`, and returns its handle.
