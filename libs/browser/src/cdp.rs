@@ -232,3 +232,24 @@ impl<L: FnMut(&Event<'_>) -> Vec<Order>> Link<L> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+    use tokio_tungstenite::MaybeTlsStream;
+
+    #[tokio::test]
+    async fn messages_go_out_at_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("ws://{}", listener.local_addr().expect("an address"));
+        let accept = async {
+            let (stream, _) = listener.accept().await.expect("a connection");
+            tokio_tungstenite::accept_async(stream).await.expect("a socket")
+        };
+        let (_server, opened) = tokio::join!(accept, open(url));
+        let socket = opened.expect("open");
+        let MaybeTlsStream::Plain(stream) = socket.get_ref() else { panic!("no TLS") };
+        assert!(stream.nodelay().expect("an option"));
+    }
+}

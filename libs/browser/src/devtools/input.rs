@@ -30,7 +30,9 @@ impl Session<'_> {
         if self.holds() {
             return Err(DriverError::open_dialog("input"));
         }
-        let Some(Place { page, path }) = self.driver.place() else { return Ok(()) };
+        let place = self.driver.place();
+        let Place { page, path } =
+            place.unwrap_or_else(|| Place { page: self.main.clone(), path: Vec::new() });
         let frame = devtools.frame_at(&page, &path)?;
         let mut corner = None;
         let mut rest = gestures;
