@@ -50,27 +50,37 @@ impl Session<'_> {
             let corner = corner.unwrap_or_default();
             let orders: Vec<_> =
                 some.iter().filter_map(|gesture| order(&mut self.hand, gesture, corner)).collect();
-            let sent = orders
-                .into_iter()
-                .map(|(method, params)| devtools.page(&page, method, params, limit(deadline)));
-            // A dialog that waits for a step keeps the page from answering.
-            let held = |events: &Events| events.held.then_some(());
-            let answers = tokio::select! {
-                answers = try_join_all(sent) => answers.map(drop),
-                Some(()) = self.pages.wait_for(deadline, held) => return Ok(()),
-            };
-            match answers {
-                // What it did may have closed the page.
-                Err(error)
-                    if !error.is_fatal() && devtools.known().events.context(&page).is_none() =>
-                {
-                    return Ok(());
-                }
-                answers => answers?,
-            }
+            self.send_together(devtools, &page, orders, deadline).await?;
             rest = others;
         }
         Ok(())
+    }
+
+    async fn send_together(
+        &self,
+        devtools: &DevTools,
+        page: &str,
+        orders: Vec<(&'static str, Value)>,
+        deadline: Instant,
+    ) -> Result<(), DriverError> {
+        let is_there = || devtools.known().events.context(page).is_some();
+        if !is_there() {
+            return Err(devtools.gone(page, "input"));
+        }
+        let sent = orders
+            .into_iter()
+            .map(|(method, params)| devtools.page(page, method, params, limit(deadline)));
+        // A dialog that waits for a step keeps the page from answering.
+        let held = |events: &Events| events.held.then_some(());
+        let answers = tokio::select! {
+            answers = try_join_all(sent) => answers.map(drop),
+            Some(()) = self.pages.wait_for(deadline, held) => return Ok(()),
+        };
+        match answers {
+            // It may have closed the page.
+            Err(error) if !error.is_fatal() && !is_there() => Ok(()),
+            answers => answers,
+        }
     }
 }
 
