@@ -179,7 +179,15 @@ impl Browser {
     /// Tells whether another test can be run in it.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
-        self.healthy
+        self.healthy && !self.has_ended()
+    }
+
+    /// Tells whether its driver has ended, or whoever sees to it that nothing outlives us.
+    fn has_ended(&self) -> bool {
+        match &self.host {
+            Host::Process(process, _) => process.has_ended(),
+            Host::Grid(_) => false,
+        }
     }
 
     /// Kills driver and browser without waiting for either; nothing of them is asked. A remote session is closed, beside
@@ -209,10 +217,7 @@ impl Browser {
                 return FailureClass::DriverLost;
             }
         }
-        let ended = match &mut self.host {
-            Host::Process(process, _) => process.has_ended(),
-            Host::Grid(_) => false,
-        };
+        let ended = self.has_ended();
         match error {
             DriverError::Crashed { .. } | DriverError::Lost { .. } if ended => {
                 FailureClass::DriverLost

@@ -5,6 +5,10 @@ use std::{
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     process::Stdio,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -26,7 +30,10 @@ const SCREEN: &str = "1920x1200x24";
 /// A running driver below its supervisor.
 #[derive(Debug)]
 pub(crate) struct DriverProcess {
-    supervisor: Child,
+    supervisor: u32,
+    supervisor_ended: Arc<AtomicBool>,
+    /// Ends when nothing is left.
+    guard: JoinHandle<()>,
     /// The life line: when it closes, the supervisor kills everything.
     life_line: Option<ChildStdin>,
     /// Reads on, so that nobody below ever waits for room in the pipe.
@@ -91,7 +98,15 @@ impl DriverProcess {
             reason = "the handle is owned here and aborted on drop"
         )]
         let output = tokio::spawn(discard(output));
-        Ok(Self { supervisor, life_line, output, endpoint, profile })
+        let supervisor_ended = Arc::default();
+        let pid = supervisor.id().unwrap_or_default();
+        let guard = guard(supervisor, profile.clone(), Arc::clone(&supervisor_ended));
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "ends with the supervisor, which ends with the life line"
+        )]
+        let guard = tokio::spawn(guard);
+        Ok(Self { supervisor: pid, supervisor_ended, guard, life_line, output, endpoint, profile })
     }
 
     /// Kills driver and browser without waiting for either.
@@ -102,22 +117,35 @@ impl DriverProcess {
     /// Kills, and waits until nothing is left.
     pub(crate) async fn kill_and_wait(&mut self, limit: Duration) {
         self.kill();
-        let _ = tokio::time::timeout(limit, self.supervisor.wait()).await;
-        if self.profile.exists() {
-            // The supervisor was killed itself, or is stuck: what it should have done is done from here.
-            let profile = self.profile.clone();
-            let _ = tokio::task::spawn_blocking(move || sweep::clear(&profile)).await;
+        if !self.guard.is_finished() {
+            let _ = tokio::time::timeout(limit, &mut self.guard).await;
         }
+        // The supervisor is stuck: what it should have done is done from here.
+        clear(self.profile.clone()).await;
     }
 
     /// Returns the head of the tree, which lives as long as anything of it.
     pub(crate) fn pid(&self) -> Option<u32> {
-        self.supervisor.id()
+        (!self.has_ended()).then_some(self.supervisor)
     }
 
     /// Tells whether the driver itself has ended.
-    pub(crate) fn has_ended(&mut self) -> bool {
-        !matches!(self.supervisor.try_wait(), Ok(None))
+    pub(crate) fn has_ended(&self) -> bool {
+        self.supervisor_ended.load(Ordering::SeqCst)
+    }
+}
+
+/// Waits for the supervisor's end. One that ends by itself leaves nothing; what one that was killed has left ends here.
+async fn guard(mut supervisor: Child, profile: PathBuf, ended: Arc<AtomicBool>) {
+    let _ = supervisor.wait().await;
+    ended.store(true, Ordering::SeqCst);
+    clear(profile).await;
+}
+
+/// Kills who uses a profile, and removes it, if it is there.
+async fn clear(profile: PathBuf) {
+    if profile.exists() {
+        let _ = tokio::task::spawn_blocking(move || sweep::clear(&profile)).await;
     }
 }
 
