@@ -210,7 +210,7 @@ impl Browser {
     }
 
     /// Says whether a lost connection is the driver's death or the browser's.
-    pub(crate) async fn class_of(&mut self, error: &DriverError) -> FailureClass {
+    pub(crate) async fn class_of(&self, error: &DriverError) -> FailureClass {
         if self.pages.devtools().is_some() && matches!(error, DriverError::Crashed { .. }) {
             // A driver takes its browser with it when it dies; one that lives says that it has none any more.
             if self.driver.is_lost().await {

@@ -72,23 +72,7 @@ fn coded(key: &str) -> Option<char> {
     if let Some(letter) = key.strip_prefix("Key").and_then(single) {
         return letter.is_ascii_uppercase().then(|| letter.to_ascii_lowercase());
     }
-    if let Some(digit) = key.strip_prefix("Digit").and_then(single) {
-        return digit.is_ascii_digit().then_some(digit);
-    }
-    Some(match key {
-        "Backquote" => '`',
-        "Minus" => '-',
-        "Equal" => '=',
-        "BracketLeft" => '[',
-        "BracketRight" => ']',
-        "Backslash" => '\\',
-        "Semicolon" => ';',
-        "Quote" => '\'',
-        "Comma" => ',',
-        "Period" => '.',
-        "Slash" => '/',
-        _ => return None,
-    })
+    US.iter().find(|(.., code, _)| *code == key).map(|(plain, ..)| *plain)
 }
 
 /// Returns the key presses and releases that type `text`, in which `${KEY_NAME}` names a key. As in Selenium, a modifier

@@ -261,14 +261,14 @@ impl<'b> Session<'b> {
     pub(crate) async fn enter(&mut self, step: &Step, deadline: Instant) -> Result<(), Stop> {
         loop {
             let (page, path) = self.target(step, deadline).await?;
-            let gone = match self.pages.devtools() {
+            let went = match self.pages.devtools() {
                 Some(devtools) => devtools.frame_at(&page, &path).map(|_| {
                     self.arrived = true;
                     self.driver.head_for(page, path.clone());
                 }),
                 None => self.driver.go(&page, &path, limit(deadline)).await,
             };
-            match gone {
+            match went {
                 Ok(()) => return Ok(()),
                 Err(error) if error.is_fatal() => return Err(error.into()),
                 Err(error) if error.is_open_dialog() && self.holds() => return Err(error.into()),

@@ -34,7 +34,8 @@ impl Session<'_> {
         let Place { page, path } =
             place.unwrap_or_else(|| Place { page: self.main.clone(), path: Vec::new() });
         let frame = devtools.frame_at(&page, &path)?;
-        let mut corner = None;
+        let moves = gestures.iter().any(|gesture| matches!(gesture, Gesture::Move(_)));
+        let corner = if moves { devtools.corner_of(&frame, deadline).await? } else { (0.0, 0.0) };
         let mut rest = gestures;
         while let Some(first) = rest.first() {
             if let Gesture::Pause(pause) = first {
@@ -42,12 +43,7 @@ impl Session<'_> {
                 rest = &rest[1..];
                 continue;
             }
-            let moves = rest.iter().any(|gesture| matches!(gesture, Gesture::Move(_)));
-            if moves && corner.is_none() {
-                corner = Some(devtools.corner_of(&frame, deadline).await?);
-            }
             let (some, others) = rest.split_at(together(&self.hand, rest));
-            let corner = corner.unwrap_or_default();
             let orders: Vec<_> =
                 some.iter().filter_map(|gesture| order(&mut self.hand, gesture, corner)).collect();
             self.send_together(devtools, &page, orders, deadline).await?;

@@ -53,10 +53,7 @@ impl Session<'_> {
                     Stop::failure(FailureClass::ImportError, "the index of a frame is not a number")
                         .because("a number", text)
                 })?;
-                self.enter(step, deadline).await?;
-                // Where it is not there yet, it is waited for below.
-                let owner = self.examine(OWNER, json!([index]), deadline).await.unwrap_or_default();
-                path.push(self.frame_of(&owner, deadline).await.unwrap_or(index));
+                path.push(self.frame_counted(step, index, deadline).await?);
             }
             FrameChoice::Element(selectors) => {
                 let act = Act { script: FRAME, given: json!({}) };
@@ -74,6 +71,22 @@ impl Session<'_> {
             return Err(stop);
         }
         Ok(done)
+    }
+
+    /// Returns which of the frames it is that the page itself counts as `index`.
+    async fn frame_counted(
+        &mut self,
+        step: &Step,
+        index: u16,
+        deadline: Instant,
+    ) -> Result<u16, Stop> {
+        if self.pages.devtools().is_none() {
+            return Ok(index);
+        }
+        self.enter(step, deadline).await?;
+        // Where it is not there yet, who enters it waits for it.
+        let owner = self.examine(OWNER, json!([index]), deadline).await.unwrap_or_default();
+        Ok(self.frame_of(&owner, deadline).await.unwrap_or(index))
     }
 
     /// Returns which of the frames it is that an element holds, where `DevTools` tell: they count those in shadow trees, too, which
