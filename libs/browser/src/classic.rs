@@ -16,8 +16,9 @@ use tokio::time::Instant;
 
 use crate::{
     bidi::Events,
-    driver::{Driver, GRACE, lock},
+    driver::{Driver, GRACE, Place, lock},
     error::{DriverError, cut},
+    pages::counted,
     session::{POLL, limit},
 };
 
@@ -98,13 +99,13 @@ impl Classic {
                 self.navigate(context, url, within).await
             }
             "browsingContext.close" => {
-                self.driver.go(page, &path, within).await?;
+                self.go(page, &path, within).await?;
                 let answer = self.driver.call(Method::DELETE, "window", None, within).await;
                 self.driver.lose_way();
                 answer
             }
             "browsingContext.captureScreenshot" => {
-                self.driver.go(page, &path, within).await?;
+                self.go(page, &path, within).await?;
                 let data = self.driver.call(Method::GET, "screenshot", None, within).await?;
                 Ok(json!({ "data": data }))
             }
@@ -152,7 +153,7 @@ impl Classic {
         let (page, path) = place(context);
         self.look(within + GRACE).await?;
         let mark = self.events().mark();
-        self.driver.go(page, &path, within + GRACE).await?;
+        self.go(page, &path, within + GRACE).await?;
         if path.is_empty() {
             self.driver.post("url", json!({ "url": url }), within + GRACE).await?;
         } else {
@@ -182,9 +183,14 @@ impl Classic {
 
     async fn shown(&self, page: &str, path: &[u16], deadline: Instant) -> String {
         let script = json!({ "script": "return document.body.innerText", "args": [] });
-        let _ = self.driver.go(page, path, limit(deadline)).await;
+        let _ = self.go(page, path, limit(deadline)).await;
         let text = self.driver.post("execute/sync", script, limit(deadline)).await;
         text.ok().and_then(|text| text.as_str().map(str::to_owned)).unwrap_or_default()
+    }
+
+    async fn go(&self, page: &str, path: &[u16], within: Duration) -> Result<(), DriverError> {
+        let place = Place { page: page.to_owned(), path: path.to_vec() };
+        self.driver.go(place, counted(path), within).await
     }
 
     /// Looks at all pages, and tells of what has changed.
@@ -200,7 +206,7 @@ impl Classic {
         }
         if let Some(before) = before
             && self.driver.place().as_ref() != Some(&before)
-            && let Err(error) = self.driver.go(&before.page, &before.path, within).await
+            && let Err(error) = self.go(&before.page, &before.path, within).await
             && error.is_fatal()
         {
             return Err(error);
@@ -218,7 +224,7 @@ impl Classic {
             if self.events().context(handle).is_none() {
                 self.tell("browsingContext.contextCreated", handle, "");
             }
-            self.driver.go(handle, &[], within).await?;
+            self.go(handle, &[], within).await?;
             self.look_at(handle, within, &mut there).await?;
         }
         let gone: Vec<_> =

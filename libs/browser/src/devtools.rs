@@ -11,7 +11,6 @@ use std::{
     time::Duration,
 };
 
-use fantoccini::error::ErrorStatus;
 use serde_json::{Value, json};
 use tokio::{sync::watch, time::Instant};
 
@@ -21,6 +20,7 @@ use crate::{
     cdp::Cdp,
     driver::{GRACE, lock},
     error::DriverError,
+    locate::ELEMENT,
 };
 
 mod call;
@@ -117,14 +117,16 @@ impl DevTools {
         self.cdp.command(&session, method, params, limit).await
     }
 
-    /// Returns the frame at a path below a page.
-    pub(crate) fn frame_at(&self, page: &str, path: &[u16]) -> Result<String, DriverError> {
-        let frame = self.known().events.frame_at(page, path);
-        frame.ok_or_else(|| DriverError::Remote {
-            command: "a look at the page",
-            status: Some(ErrorStatus::NoSuchFrame.description()),
-            message: "there is no such frame".to_owned(),
-        })
+    /// Returns the element that holds a frame, as the driver calls it.
+    pub(crate) async fn owner_of(
+        &self,
+        (parent, frame): (&str, &str),
+        limit: Duration,
+    ) -> Result<Value, DriverError> {
+        let order = json!({ "frameId": frame });
+        let owner = self.page(parent, "DOM.getFrameOwner", order, limit).await?;
+        let document = self.document_of(parent).unwrap_or_default();
+        Ok(json!({ ELEMENT: name_of(parent, &document, &owner["backendNodeId"]) }))
     }
 
     /// Says what became of a page that is not there.

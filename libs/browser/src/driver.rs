@@ -36,15 +36,26 @@ pub(crate) struct Driver {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) page: String,
+    /// The frame, as which of the frames in the order in which they were made, from the page down.
     pub(crate) path: Vec<u16>,
+}
+
+impl Place {
+    pub(crate) fn page(page: &str) -> Self {
+        Self { page: page.to_owned(), path: Vec::new() }
+    }
 }
 
 /// Where the driver is, as far as that is known, and where it has to go before its next command.
 #[derive(Debug, Default)]
 struct Way {
     at: Option<Place>,
-    ahead: Option<Place>,
+    ahead: Option<(Place, Turns)>,
 }
+
+/// What the driver is told, one after the other, to come from a page to a frame in it: the element that holds the next frame, or
+/// which of the document's frames it is. The driver's count is not the browser's, and leaves out or takes in shadow trees.
+pub(crate) type Turns = Vec<Value>;
 
 /// Never poisoned in effect: what is guarded is plain data, whole after every statement.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -152,10 +163,10 @@ impl Driver {
     ) -> Result<Value, DriverError> {
         let ahead = {
             let way = lock(&self.way);
-            way.ahead.clone().filter(|ahead| way.at.as_ref() != Some(ahead))
+            way.ahead.clone().filter(|(place, _)| way.at.as_ref() != Some(place))
         };
-        if let Some(Place { page, path }) = ahead {
-            self.walk(&page, &path, limit).await?;
+        if let Some((place, turns)) = ahead {
+            self.walk(place, turns, limit).await?;
         }
         self.send(call, command, limit).await
     }
@@ -173,41 +184,41 @@ impl Driver {
         }
     }
 
-    /// Sends the following commands to a page, and in it to the frame at `path`.
+    /// Sends the following commands to a page, and in it to the frame that the turns lead to.
     pub(crate) async fn go(
         &self,
-        page: &str,
-        path: &[u16],
+        place: Place,
+        turns: Turns,
         limit: Duration,
     ) -> Result<(), DriverError> {
         lock(&self.way).ahead = None;
-        self.walk(page, path, limit).await
+        self.walk(place, turns, limit).await
     }
 
     /// As [`Driver::go`], but the driver only goes there with the next command that it gets: often there is none.
-    pub(crate) fn head_for(&self, page: String, path: Vec<u16>) {
+    pub(crate) fn head_for(&self, place: Place, turns: Turns) {
         let mut way = lock(&self.way);
-        if !path.is_empty() {
+        if !place.path.is_empty() {
             // The frame that is there now may be another one.
             way.at = None;
         }
-        way.ahead = Some(Place { page, path });
+        way.ahead = Some((place, turns));
     }
 
-    async fn walk(&self, page: &str, path: &[u16], limit: Duration) -> Result<(), DriverError> {
+    async fn walk(&self, place: Place, turns: Turns, limit: Duration) -> Result<(), DriverError> {
         let at = lock(&self.way).at.take();
-        let here = at.as_ref().is_some_and(|at| at.page == page);
+        let here = at.as_ref().is_some_and(|at| at.page == place.page);
         if !here {
-            self.turn("window", json!({ "handle": page }), limit).await?;
+            self.turn("window", json!({ "handle": place.page }), limit).await?;
         }
         // The driver remembers a frame for each page.
         if !here || at.is_some_and(|at| !at.path.is_empty()) {
             self.turn("frame", json!({ "id": null }), limit).await?;
         }
-        for index in path {
-            self.turn("frame", json!({ "id": index }), limit).await?;
+        for turn in turns {
+            self.turn("frame", json!({ "id": turn }), limit).await?;
         }
-        lock(&self.way).at = Some(Place { page: page.to_owned(), path: path.to_vec() });
+        lock(&self.way).at = Some(place);
         Ok(())
     }
 
@@ -224,7 +235,7 @@ impl Driver {
     /// Returns which page and frame commands go to, if that is known.
     pub(crate) fn place(&self) -> Option<Place> {
         let way = lock(&self.way);
-        way.ahead.as_ref().or(way.at.as_ref()).cloned()
+        way.ahead.as_ref().map(|(place, _)| place).or(way.at.as_ref()).cloned()
     }
 
     /// Tells whether the driver itself has been to the page that commands go to.

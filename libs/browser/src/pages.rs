@@ -10,14 +10,17 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
+use fantoccini::error::ErrorStatus;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::{
     bidi::{Bidi, Events},
     classic::Classic,
     devtools::{DevTools, Known},
+    driver::{Place, Turns},
     error::DriverError,
+    locate::ELEMENT,
 };
 
 /// The pages of one session.
@@ -57,6 +60,19 @@ impl DerefMut for Told<'_> {
     }
 }
 
+/// How the driver gets to a frame that is counted as the driver counts.
+pub(crate) fn counted(path: &[u16]) -> Turns {
+    path.iter().map(|index| json!(index)).collect()
+}
+
+pub(crate) fn no_such_frame() -> DriverError {
+    DriverError::Remote {
+        command: "a look at the page",
+        status: Some(ErrorStatus::NoSuchFrame.description()),
+        message: "there is no such frame".to_owned(),
+    }
+}
+
 impl Pages {
     /// Tells whether each test can have a user context of its own.
     pub(crate) fn has_user_contexts(&self) -> bool {
@@ -91,6 +107,37 @@ impl Pages {
             Self::Bidi(bidi) => bidi.wait_for(deadline, look).await,
             Self::Classic(classic) => classic.wait_for(deadline, look).await,
         }
+    }
+
+    /// Returns how the driver gets to a frame; a browser that only can be looked at counts as the driver does.
+    ///
+    /// # Errors
+    /// [`DriverError`]; there may be no such frame.
+    pub(crate) async fn turns(
+        &self,
+        Place { page, path }: &Place,
+        limit: Duration,
+    ) -> Result<Turns, DriverError> {
+        if let Self::Classic(_) = self {
+            return Ok(counted(path));
+        }
+        let (mut parent, mut turns) = (page.clone(), Turns::new());
+        for index in path {
+            let child = self.events().frame_at(&parent, &[*index]).ok_or_else(no_such_frame)?;
+            turns.push(match self {
+                Self::DevTools(devtools) => devtools.owner_of((&parent, &child), limit).await?,
+                _ => {
+                    let order = json!({
+                        "context": parent,
+                        "locator": { "type": "context", "value": { "context": child } },
+                    });
+                    let found = self.command("browsingContext.locateNodes", order, limit).await?;
+                    json!({ ELEMENT: found["nodes"][0]["sharedId"] })
+                }
+            });
+            parent = child;
+        }
+        Ok(turns)
     }
 
     /// Waits a moment for the browser's own page about a failure after `mark`: until it is there, no picture can be taken.

@@ -10,7 +10,7 @@ use crate::{
     Isolation, TestOptions,
     bidi::Events,
     devtools::DevTools,
-    driver::{Driver, GRACE},
+    driver::{Driver, GRACE, Place, Turns},
     egress::EgressProxy,
     emulate::{permit, refuse_to_pretend},
     error::DriverError,
@@ -177,10 +177,10 @@ impl<'b> Session<'b> {
             return Ok(());
         }
         if self.pages.devtools().is_some() {
-            self.driver.head_for(self.main.clone(), Vec::new());
+            self.driver.head_for(Place::page(&self.main), Turns::new());
             return Ok(());
         }
-        self.driver.go(&self.main, &[], GRACE * 2).await
+        self.driver.go(Place::page(&self.main), Turns::new(), GRACE * 2).await
     }
 
     /// Releases keys and buttons, and gives the tab back, with what is known of what the test has left.
@@ -261,14 +261,7 @@ impl<'b> Session<'b> {
     pub(crate) async fn enter(&mut self, step: &Step, deadline: Instant) -> Result<(), Stop> {
         loop {
             let (page, path) = self.target(step, deadline).await?;
-            let went = match self.pages.devtools() {
-                Some(devtools) => devtools.frame_at(&page, &path).map(|_| {
-                    self.arrived = true;
-                    self.driver.head_for(page, path.clone());
-                }),
-                None => self.driver.go(&page, &path, limit(deadline)).await,
-            };
-            match went {
+            match self.go(Place { page, path: path.clone() }, limit(deadline)).await {
                 Ok(()) => return Ok(()),
                 Err(error) if error.is_fatal() => return Err(error.into()),
                 Err(error) if error.is_open_dialog() && self.holds() => return Err(error.into()),
@@ -284,6 +277,16 @@ impl<'b> Session<'b> {
                 }
             }
         }
+    }
+
+    async fn go(&mut self, place: Place, limit: Duration) -> Result<(), DriverError> {
+        let turns = self.pages.turns(&place, limit).await?;
+        if self.pages.devtools().is_none() {
+            return self.driver.go(place, turns, limit).await;
+        }
+        self.arrived = true;
+        self.driver.head_for(place, turns);
+        Ok(())
     }
 
     /// Returns the page or frame that commands go to.

@@ -14,6 +14,7 @@ use crate::{
     error::DriverError,
     hand::{Gesture, Hand},
     keys::{self, Stroke},
+    pages::no_such_frame,
     session::{Session, limit},
 };
 
@@ -31,9 +32,8 @@ impl Session<'_> {
             return Err(DriverError::open_dialog("input"));
         }
         let place = self.driver.place();
-        let Place { page, path } =
-            place.unwrap_or_else(|| Place { page: self.main.clone(), path: Vec::new() });
-        let frame = devtools.frame_at(&page, &path)?;
+        let Place { page, path } = place.unwrap_or_else(|| Place::page(&self.main));
+        let frame = self.pages.events().frame_at(&page, &path).ok_or_else(no_such_frame)?;
         let moves = gestures.iter().any(|gesture| matches!(gesture, Gesture::Move(_)));
         let corner = if moves { devtools.corner_of(&frame, deadline).await? } else { (0.0, 0.0) };
         let mut rest = gestures;

@@ -80,24 +80,31 @@ impl Session<'_> {
         index: u16,
         deadline: Instant,
     ) -> Result<u16, Stop> {
-        if self.pages.devtools().is_none() {
-            return Ok(index);
-        }
         self.enter(step, deadline).await?;
         // Where it is not there yet, who enters it waits for it.
         let owner = self.examine(OWNER, json!([index]), deadline).await.unwrap_or_default();
         Ok(self.frame_of(&owner, deadline).await.unwrap_or(index))
     }
 
-    /// Returns which of the frames it is that an element holds, where `DevTools` tell: they count those in shadow trees, too, which
-    /// `WebDriver` and the page itself do not.
+    /// Returns which of the frames it is that an element holds, where the browser tells: in the order in which they were made,
+    /// those in shadow trees, too. The page itself counts otherwise.
     async fn frame_of(&self, owner: &Json, deadline: Instant) -> Option<u16> {
-        let (devtools, (frame, _)) = self.near()?;
-        let order = json!({ "backendNodeId": node_of(owner[ELEMENT].as_str()?)? });
-        let described = devtools.page(&frame, "DOM.describeNode", order, limit(deadline)).await;
-        let owner = described.ok()?;
-        let held = owner["node"]["frameId"].as_str().unwrap_or_default();
-        let index = self.pages.events().children(&frame).iter().position(|child| child == held);
+        let (id, limit) = (owner[ELEMENT].as_str()?, limit(deadline));
+        let parent = self.frame()?;
+        let held = if let Some(devtools) = self.pages.devtools() {
+            let order = json!({ "backendNodeId": node_of(id)? });
+            let mut owner = devtools.page(&parent, "DOM.describeNode", order, limit).await.ok()?;
+            owner["node"]["frameId"].take()
+        } else {
+            let order = json!({
+                "functionDeclaration": "(el) => el.contentWindow", "awaitPromise": false,
+                "target": { "context": parent }, "arguments": [{ "sharedId": id }],
+            });
+            let mut told = self.pages.command("script.callFunction", order, limit).await.ok()?;
+            told["result"]["value"]["context"].take()
+        };
+        let frames = self.pages.events().children(&parent);
+        let index = frames.iter().position(|frame| held.as_str() == Some(frame.as_str()));
         index.and_then(|index| u16::try_from(index).ok())
     }
 
