@@ -20,6 +20,7 @@ use crate::{
 pub(crate) const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 const LOCATE: &str = concat!(include_str!("js/read.js"), include_str!("js/locate.js"));
 const READY: &str = include_str!("js/ready.js");
+const GLANCE: &str = include_str!("js/glance.js");
 
 /// Longest look of one script: a page that moves on or a dialog is noticed between two looks.
 pub(crate) const LOOK: Duration = Duration::from_millis(500);
@@ -131,8 +132,11 @@ impl Session<'_> {
             self.enter(step, deadline).await?;
             let left = deadline.saturating_duration_since(Instant::now()).min(LOOK).as_millis();
             let look = async |session: &Self| {
-                let all = session.alternatives(selectors, deadline).await?;
-                let args = json!([all, name, offset, act.given, left]);
+                let (glance, all) = tokio::join!(
+                    session.glance(selectors, deadline),
+                    session.alternatives(selectors, deadline),
+                );
+                let args = json!([all?, name, offset, act.given, left, glance]);
                 session.examine(&script, args, deadline).await
             };
             match look(self).await {
@@ -166,6 +170,17 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Looks where the element probably is while the browser is asked for names; null where it is not asked, or takes each
+    /// question for itself. The look after it shows whether the element stands still.
+    async fn glance(&self, selectors: &Selectors, deadline: Instant) -> Value {
+        let (named, plain): (Vec<_>, Vec<_>) = selectors.0.iter().partition(|chain| is_named(chain));
+        if named.is_empty() || plain.is_empty() || self.near().is_none() {
+            return Value::Null;
+        }
+        let plain: Vec<_> = plain.into_iter().map(alternative).collect();
+        self.examine(&with_locate(GLANCE), json!([plain]), deadline).await.unwrap_or_default()
+    }
+
     /// Returns the alternatives as `locate.js` takes them.
     pub(crate) async fn alternatives(
         &self,
@@ -174,11 +189,10 @@ impl Session<'_> {
     ) -> Result<Value, DriverError> {
         let mut all = Vec::with_capacity(selectors.0.len());
         for chain in &selectors.0 {
-            let aria = chain.parts.iter().any(|part| matches!(part, Selector::Aria { .. }));
-            all.push(if aria {
+            all.push(if is_named(chain) {
                 json!({ "elements": self.walk(chain, deadline).await?, "unique": chain.unique })
             } else {
-                json!({ "parts": chain.parts.iter().map(part).collect::<Vec<_>>(), "unique": chain.unique })
+                alternative(chain)
             });
         }
         Ok(Value::Array(all))
@@ -215,6 +229,15 @@ impl Session<'_> {
         }
         Ok(found.into_iter().flatten().collect())
     }
+}
+
+/// Tells whether only the browser's accessibility tree knows what is meant.
+fn is_named(chain: &Chain) -> bool {
+    chain.parts.iter().any(|part| matches!(part, Selector::Aria { .. }))
+}
+
+fn alternative(chain: &Chain) -> Value {
+    json!({ "parts": chain.parts.iter().map(part).collect::<Vec<_>>(), "unique": chain.unique })
 }
 
 fn part(selector: &Selector) -> Value {

@@ -73,4 +73,5 @@ const hits = ({ elements, parts, unique }) => {
   if (unique && found.length > 1) throw new Error(`finds ${found.length} elements instead of one`);
   return found;
 };
+const rect = (el) => [...el.getClientRects()].find((box) => box.width >= 1 && box.height >= 1) || el.getBoundingClientRect();
 const name = (el) => (el ? el.nodeName.toLowerCase() + (el.id ? '#' + el.id : '') : 'nothing');

@@ -1,4 +1,4 @@
-return (async (alternatives, want, offset, given, budget) => {
+return (async (alternatives, want, offset, given, budget, glance) => {
 // The time of the next frame that is drawn. Between two frames nothing moves, so on a busy machine a timer alone would find
 // everything at rest; only a hidden page, which draws none, goes by time.
 const frame = () => new Promise((done) => {
@@ -8,7 +8,6 @@ const frame = () => new Promise((done) => {
 });
 // A busy browser draws frames in a hurry that show the same moment: only frames this far apart show whether something moves.
 const apart = 10;
-const rect = (el) => [...el.getClientRects()].find((box) => box.width >= 1 && box.height >= 1) || el.getBoundingClientRect();
 const same = (a, b) => a.x === b.x && a.y === b.y && a.width === b.width && a.height === b.height;
 const deepest = (doc, x, y) => {
   let hit = doc.elementFromPoint(x, y);
@@ -80,7 +79,9 @@ const check = async (el) => {
   // What a script moves is seen between two frames, too. But there Chromium guesses the time of the next one, and an animation
   // seems to stand still: then both looks are in a frame.
   const animated = document.getAnimations().some((each) => each.playState === 'running');
-  const first = animated ? await frame() : performance.now();
+  // What was seen while the browser was asked for a name is a first look, too.
+  const glanced = !animated && glance && glance.element === el && same(glance.box, rect(el));
+  const first = animated ? await frame() : glanced ? glance.at : performance.now();
   if (first === null) return { why: 'not drawn' };
   const before = rect(el);
   let now = first;

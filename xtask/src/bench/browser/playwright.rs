@@ -84,6 +84,8 @@ impl Playwright {
                 .map(|share| share.map(|test| &test.recording).collect())
                 .collect(),
         };
+        // It kills its browsers, and leaves their processes to whoever takes them.
+        let _orphanage = tree::Orphanage::open()?;
         let cpu = tree::cpu_s(this, site);
         let mut children = Vec::new();
         for (worker, share) in shares.iter().enumerate() {

@@ -2,6 +2,7 @@
 //!
 //! Memory is the proportional set size: a page that several processes share counts once over all of them.
 
+use rustix::process::{WaitOptions, getpid, set_child_subreaper, wait};
 use std::{
     collections::HashMap,
     fs,
@@ -50,6 +51,23 @@ pub(super) fn cpu_s(root: u32, except: Option<u32>) -> f64 {
         .map(|fields| fields.get(11..15).map_or(0, |times| times.iter().sum()))
         .sum();
     ticks as f64 / rustix::param::clock_ticks_per_second() as f64
+}
+
+/// While it lives, processes below this one whose parent dies come to this one: else what they have cost would be lost.
+pub(super) struct Orphanage(());
+
+impl Orphanage {
+    pub(super) fn open() -> rustix::io::Result<Self> {
+        set_child_subreaper(Some(getpid()))?;
+        Ok(Self(()))
+    }
+}
+
+impl Drop for Orphanage {
+    fn drop(&mut self) {
+        let _ = set_child_subreaper(None);
+        while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
+    }
 }
 
 fn pss_bytes(pid: u32) -> u64 {
