@@ -28,6 +28,7 @@ pub(crate) const FAILURES: &[(&str, usize, FailureClass)] = &[
     ("click-moving", 1, FailureClass::Timeout),
     ("click-offset", 1, FailureClass::Timeout),
     ("click-secondary", 2, FailureClass::Assertion),
+    ("click-straying", 1, FailureClass::Timeout),
     ("click-svg", 1, FailureClass::Timeout),
     ("close", 1, FailureClass::Navigation),
     ("customStep", 2, FailureClass::Assertion),

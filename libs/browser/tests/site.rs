@@ -101,6 +101,10 @@ async fn page(name: &str) -> Html<&'static str> {
             "<iframe id=f></iframe><script>f.src = location.href.replace('127.0.0.1', 'localhost').replace('/host', '/guest')</script>",
         ),
         (
+            "strays",
+            "<p id=out>none</p><div><button id=strays>Strays</button></div><div><button id=stays onclick=\"out.textContent = 'stayed'\">Stays</button></div><script>let at = 0; (function stray() { strays.style.marginLeft = `${at++ % 90}px`; requestAnimationFrame(stray); })()</script>",
+        ),
+        (
             "shadowed",
             "<div id=h></div><script>h.attachShadow({ mode: 'open' }).innerHTML = '<iframe src=/popup></iframe>'</script><iframe id=plain src=/list></iframe>",
         ),
