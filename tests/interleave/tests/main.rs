@@ -13,6 +13,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
+mod artifacts;
 mod batches;
 mod explore;
 mod footprint;
