@@ -297,6 +297,18 @@ async fn content_that_a_run_was_told_is_stored_is_not_removed_by_who_settles() {
 }
 
 #[tokio::test]
+async fn what_is_given_up_while_it_is_settled_is_settled_again() {
+    let mut bench = Bench::start().await;
+    let (old, young) = (piece(OLD, 1, 60, 0), piece(YOUNG, 1, 60, 0));
+    // One run gave it up, so it is suspect; the other names it.
+    let before = [Upload(old), Upload(young), Upload(piece(YOUNG, 2, 60, 5))];
+    let sides = [Upload(piece(OLD, 3, 60, 5)), Settle];
+    bench.every_order("for the budget", &Scene { before: &before, sides }).await;
+    let sides = [Expire, Settle];
+    bench.every_order("for its age", &Scene { before: &before, sides }).await;
+}
+
+#[tokio::test]
 async fn an_eviction_leaves_content_to_another_run_that_uploads_it() {
     let mut bench = Bench::start().await;
     let (lost, other) = (piece(OLD, 1, 60, 0), piece(OLD, 2, 60, 5));

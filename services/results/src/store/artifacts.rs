@@ -1,8 +1,8 @@
 //! Which run names which content, what each run may keep of it, and which content nobody names any more.
 //!
-//! Lock order: the run's budget → rows of contents, by hash where there are several. An eviction and an upload of two runs
-//! may still meet in the wrong order; Postgres ends one of them and it is repeated. A crash after a charge leaves a run
-//! charged for content that did not arrive; the repeated upload is not charged again.
+//! Lock order: the run's budget → what the run names → rows of contents, by hash where there are several. An eviction and an
+//! upload of two runs may still meet in the wrong order; Postgres ends one of them and it is repeated. A crash after a charge
+//! leaves a run charged for content that did not arrive, and its row suspect; the repeated upload is not charged again.
 
 use super::{Store, StoreError, sql};
 use crate::artifacts::Artifacts;
