@@ -112,6 +112,8 @@ impl<'p> Single<'p> {
         statement: Statement,
         params: Params<'_>,
     ) -> Result<Vec<Row>, (PgError, Flaw)> {
+        #[cfg(feature = "step")]
+        let _running = crate::step::before(statement).await;
         let mut lease =
             self.pool.lease(statement.name).await.map_err(|error| (error, Flaw::None))?;
         let work = run(&mut lease, statement.sql, params);

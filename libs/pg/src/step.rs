@@ -1,4 +1,4 @@
-//! Stops a transaction before each of its statements and before its COMMIT, until a test lets it go on.
+//! Stops work before each of its statements and before each COMMIT, until a test lets it go on.
 //!
 //! Only with the feature `step`, which nothing but `tests/interleave` asks for. The statements are those of the product, on a
 //! real connection; all that is added is a point to wait at. A statement is reached when the one before it has ended, also of
@@ -60,6 +60,11 @@ impl Stepper {
     pub fn go_on(&self) {
         self.turns.add_permits(1);
     }
+}
+
+/// Stops stepped work here as before a statement: at what it does besides Postgres.
+pub async fn stop(at: Statement) {
+    before(at).await;
 }
 
 /// Waits for the turn, if this is stepped work. What it returns is kept until the statement has ended.

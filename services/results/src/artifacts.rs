@@ -54,6 +54,8 @@ impl Artifacts {
 
     /// Opens an artifact for reading; `NotFound` when it is not there.
     pub(crate) async fn read(&self, hash: &str) -> io::Result<Reading> {
+        #[cfg(feature = "interleave")]
+        gauntlet_pg::step::stop(crate::interleave::READ).await;
         Ok(match self {
             Self::Folder(folder) => Reading::Folder(folder.read(hash).await?),
             Self::Bucket(bucket) => Reading::Bucket(bucket.read(hash).await?),
@@ -62,6 +64,8 @@ impl Artifacts {
 
     /// Removes an artifact. Idempotent.
     pub(crate) async fn remove(&self, hash: &str) -> io::Result<()> {
+        #[cfg(feature = "interleave")]
+        gauntlet_pg::step::stop(crate::interleave::REMOVE).await;
         match self {
             Self::Folder(folder) => folder.remove(hash).await,
             Self::Bucket(bucket) => bucket.remove(hash).await,
@@ -100,6 +104,8 @@ impl Writing {
             self.discard().await;
             return Ok(false);
         }
+        #[cfg(feature = "interleave")]
+        gauntlet_pg::step::stop(crate::interleave::PUT).await;
         match self.target {
             Target::Folder(part) => part.finish().await?,
             Target::Bucket(part) => part.finish().await?,

@@ -1,13 +1,25 @@
 //! The transactions of results, each by itself: what `tests/interleave` steps through. Only with the feature `interleave`,
 //! which no product has. Answers are texts, to be compared.
 
-use crate::store::{Entry, Fence, Judge, NewAttempt, Store};
+use crate::artifacts::{Artifacts, Folder};
+use crate::store::{Charge, Entry, Fence, Judge, NewAttempt, Store};
 use gauntlet_core::RunId;
 use gauntlet_core::seal::{Ending, Rest, Sealed};
-use gauntlet_pg::Pool;
-use gauntlet_proto::v1;
+use gauntlet_pg::{Pool, Statement};
+use gauntlet_proto::{edge, v1};
+use gauntlet_runtime::Clock;
 use prost::Message as _;
+use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
+
+/// What is done to content, to be stopped before as before a statement.
+pub(crate) const READ: Statement = Statement { name: "contents/read", sql: "contents" };
+pub(crate) const REMOVE: Statement = Statement { name: "contents/remove", sql: "DELETE contents" };
+pub(crate) const PUT: Statement = Statement { name: "contents/put", sql: "INSERT contents" };
+/// What these touch: no table.
+pub const CONTENTS: &str = "contents";
 
 /// Runs single transactions of results.
 #[derive(Clone)]
@@ -75,6 +87,16 @@ impl Transactions {
         format!("{:?}", sealed.map(|sealed| sealed.map(|sealed| sealed.tests)))
     }
 
+    /// Opens a folder of artifacts, of which each run may keep so many bytes.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub async fn artifacts(&self, folder: &Path, budget_bytes: u64) -> io::Result<Shelf> {
+        let folder = Folder::open(folder, &Clock::system()).await?;
+        let (store, artifacts) = (self.store.clone(), Artifacts::Folder(folder));
+        Ok(Shelf { store, artifacts, budget_bytes })
+    }
+
     /// Returns which invariants the runs break, and how.
     pub async fn audit(&self, runs: &[RunId]) -> Vec<String> {
         let runs: Vec<_> = runs.iter().map(|run| run.0).collect();
@@ -82,5 +104,52 @@ impl Transactions {
             Ok(found) => found.iter().map(|finding| format!("{finding:?}")).collect(),
             Err(error) => vec![format!("{error:?}")],
         }
+    }
+}
+
+/// Runs single transactions of artifacts.
+#[derive(Clone)]
+pub struct Shelf {
+    store: Store,
+    artifacts: Artifacts,
+    budget_bytes: u64,
+}
+
+impl Shelf {
+    /// Charges a run for content: the first half of an upload.
+    pub async fn charge(&self, run_id: RunId, content: &[u8], worth: i16) -> String {
+        let hash = Sha256::digest(content);
+        let (size_bytes, budget_bytes) = (content.len() as u64, self.budget_bytes);
+        let charge = Charge { run_id, hash: &hash, size_bytes, worth, budget_bytes };
+        format!("{:?}", self.store.charge_artifact(charge).await)
+    }
+
+    /// Puts content in its place and indexes it: the second half, of content that is wanted.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub async fn bring(&self, run_id: RunId, content: &[u8]) -> io::Result<String> {
+        let hash = Sha256::digest(content);
+        let mut writing = self.artifacts.write(&edge::hex(&hash)).await?;
+        writing.append(content.to_vec()).await?;
+        writing.finish(&hash).await?;
+        let size_bytes = content.len() as i64;
+        Ok(format!("{:?}", self.store.insert_artifact(run_id, &hash, 1, size_bytes).await))
+    }
+
+    /// Removes content that nobody names.
+    pub async fn settle(&self) -> String {
+        format!("{:?}", self.store.settle_artifacts(&self.artifacts).await)
+    }
+
+    /// Gives up, for their age, artifacts of runs before `before`.
+    pub async fn expire(&self, before: RunId) -> String {
+        format!("{:?}", self.store.expire_artifacts(before).await)
+    }
+
+    /// Makes content suspect that no row knows.
+    pub async fn adopt(&self, content: &[u8]) -> String {
+        let hash = Sha256::digest(content).to_vec();
+        format!("{:?}", self.store.adopt_artifacts(&[hash]).await)
     }
 }

@@ -5,6 +5,7 @@ use crate::side::{Side, Stand};
 use crate::world::World;
 use gauntlet_pg::step::COMMIT;
 use std::collections::{BTreeMap, BTreeSet};
+use tokio_postgres::Client;
 
 /// Positions by lane.
 type Feed = BTreeMap<i16, BTreeSet<i64>>;
@@ -35,9 +36,18 @@ pub(crate) struct Explorer {
     pub(crate) count: usize,
     /// Whether there were more orders than are tried.
     pub(crate) is_cut: bool,
+    /// Whether two that wait for each other are left to Postgres.
+    repeats: bool,
+    /// How often they were.
+    pub(crate) rings: usize,
 }
 
 impl Explorer {
+    /// Lets two wait for each other: Postgres ends one of them, which is repeated.
+    pub(crate) fn that_repeats() -> Self {
+        Self { repeats: true, ..Self::default() }
+    }
+
     /// Returns whether there is another order, and prepares it.
     pub(crate) fn next(&mut self) -> bool {
         if self.count > 0 {
@@ -64,6 +74,12 @@ impl Explorer {
         // The last step of B, and whether A could have gone before it.
         let mut after: Option<Footprint> = None;
         loop {
+            if self.repeats && sides.iter().all(|side| side.stand == Stand::Waiting) {
+                self.rings += 1;
+                order.push("one is ended and repeated".to_owned());
+                end_ring(&world.sql, &mut sides).await;
+                after = None;
+            }
             let can = |side: usize| matches!(sides[side].stand, Stand::Before(_));
             let could = [can(0), can(1)];
             let next = sides[0].next(tables);
@@ -116,6 +132,17 @@ fn skipped(seen: &Feed, now: &Feed) -> Vec<i64> {
         new.into_iter().filter(move |position| Some(*position) < last)
     };
     now.iter().flat_map(late).collect()
+}
+
+/// Waits until Postgres has ended one of two that wait for each other, and both stand again.
+async fn end_ring(sql: &Client, [a, b]: &mut [Side; 2]) {
+    let pids = [a.pids(), b.pids()];
+    let mut is_ring = true;
+    while is_ring {
+        is_ring = a.stand == Stand::Waiting && b.stand == Stand::Waiting;
+        a.settle(Some((sql, &pids[1]))).await;
+        b.settle(Some((sql, &pids[0]))).await;
+    }
 }
 
 fn pick(sides: &mut [Side; 2], taken: usize) -> (&mut Side, &mut Side) {

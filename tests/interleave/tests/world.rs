@@ -98,6 +98,14 @@ impl World {
         self.sides[side].scheduler()
     }
 
+    pub(crate) fn results(&self, side: usize) -> Results {
+        self.sides[side].results()
+    }
+
+    pub(crate) fn results_aside(&self) -> Results {
+        self.aside.results()
+    }
+
     /// Returns transactions on a connection of neither side.
     pub(crate) fn aside(&self) -> Scheduler {
         self.aside.scheduler()

@@ -64,7 +64,7 @@ pub(super) async fn upload(
     if !writing.finish(&hash).await.map_err(failed)? {
         return Err(bad("header.artifact.hash", "differs from the content"));
     }
-    let stored = store.insert_artifact(&hash, named.kind, named.size_bytes).await;
+    let stored = store.insert_artifact(run_id, &hash, named.kind, named.size_bytes).await;
     stored.map_err(|error| status(&CallError::Store(error)))?;
     Ok(v1::UploadArtifactResponse::default())
 }

@@ -1,8 +1,8 @@
 //! Which run names which content, what each run may keep of it, and which content nobody names any more.
 //!
-//! Lock order: the run's budget → rows of contents, by hash where there are several. An eviction and an upload of two runs
-//! may still meet in the wrong order; Postgres ends one of them and it is repeated. A crash after a charge leaves a run
-//! charged for content that did not arrive; the repeated upload is not charged again.
+//! Lock order: the run's budget → what the run names → rows of contents, by hash where there are several. An eviction and an
+//! upload of two runs may still meet in the wrong order; Postgres ends one of them and it is repeated. A crash after a charge
+//! leaves a run charged for content that did not arrive, and its row suspect; the repeated upload is not charged again.
 
 use super::{Store, StoreError, sql};
 use crate::artifacts::Artifacts;
@@ -41,7 +41,7 @@ pub(crate) enum Charged {
 /// What is known about content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Known {
-    /// Whether it is there.
+    /// Whether it may be there: it may also be on its way, or about to be removed.
     pub(crate) stored: bool,
     /// Why the run that was asked for has given it up, if it has.
     pub(crate) gone: Option<String>,
@@ -75,8 +75,7 @@ impl Transaction for Charge<'_> {
             return Ok(Charged::Evicted);
         }
         self.name(tx, None).await?;
-        let content = tx.query_opt(sql::ARTIFACTS_LOCK_CONTENT, &[&hash]).await?;
-        let stored = content.is_some_and(|row| row.get("stored"));
+        let stored = tx.query_one(sql::ARTIFACTS_LOCK_CONTENT, &[&hash]).await?.get("stored");
         Ok(if stored { Charged::Stored } else { Charged::Wanted })
     }
 }
@@ -196,15 +195,16 @@ impl Store {
         self.pool.transact(&charge).await
     }
 
-    /// Indexes an artifact whose content is in place. Idempotent by hash.
+    /// Indexes an artifact whose content a run has put in place. Idempotent by hash.
     pub(crate) async fn insert_artifact(
         &self,
+        run_id: RunId,
         hash: &[u8],
         kind: i32,
         size_bytes: i64,
     ) -> Result<(), StoreError> {
         let kind = i16::try_from(kind).unwrap_or(0);
-        let params: [&(dyn gauntlet_pg::ToSql + Sync); 3] = [&hash, &kind, &size_bytes];
+        let params: [&(dyn gauntlet_pg::ToSql + Sync); 4] = [&hash, &kind, &size_bytes, &run_id.0];
         self.pool.write_idempotent().query(sql::ARTIFACTS_INSERT, &params).await?;
         Ok(())
     }

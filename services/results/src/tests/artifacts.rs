@@ -46,7 +46,7 @@ impl Kept {
             writing.append(content).await.unwrap();
             assert!(writing.finish(&hash).await.unwrap());
             let size = i64::try_from(size).unwrap();
-            self.world.store.insert_artifact(&hash, 1, size).await.unwrap();
+            self.world.store.insert_artifact(run_id, &hash, 1, size).await.unwrap();
         }
         charged
     }
