@@ -133,7 +133,7 @@ impl Session<'_> {
             let left = deadline.saturating_duration_since(Instant::now()).min(LOOK).as_millis();
             let look = async |session: &Self| {
                 let (glance, all) = tokio::join!(
-                    session.glance(selectors, deadline),
+                    Box::pin(session.glance(selectors, deadline)),
                     session.alternatives(selectors, deadline),
                 );
                 let args = json!([all?, name, offset, act.given, left, glance]);
@@ -173,7 +173,8 @@ impl Session<'_> {
     /// Looks where the element probably is while the browser is asked for names; null where it is not asked, or takes each
     /// question for itself. The look after it shows whether the element stands still.
     async fn glance(&self, selectors: &Selectors, deadline: Instant) -> Value {
-        let (named, plain): (Vec<_>, Vec<_>) = selectors.0.iter().partition(|chain| is_named(chain));
+        let (named, plain): (Vec<_>, Vec<_>) =
+            selectors.0.iter().partition(|chain| is_named(chain));
         if named.is_empty() || plain.is_empty() || self.near().is_none() {
             return Value::Null;
         }

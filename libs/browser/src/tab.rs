@@ -198,5 +198,9 @@ impl Stage {
 
 /// Has the driver go to the next tab if it was at the last: what the last test needed, the next one will.
 async fn follow(driver: &Driver, tab: &Tab, traces: &Traces) -> Result<(), DriverError> {
-    if traces.driven { driver.go(Place::page(&tab.page), Turns::new(), GRACE * 2).await } else { Ok(()) }
+    if traces.driven {
+        driver.go(Place::page(&tab.page), Turns::new(), GRACE * 2).await
+    } else {
+        Ok(())
+    }
 }

@@ -232,7 +232,8 @@ async fn g4_a_frame_is_chosen_by_its_element_or_by_the_windows_count() {
             flow.steps.insert(1, step(StepKind::SelectFrame(choice.clone())));
             flow.steps[2].target = Target::Current;
             flow.steps[3].kind = StepKind::Script(Script {
-                code: "if (location.pathname !== '/list') throw new Error(location.pathname);".into(),
+                code: "if (location.pathname !== '/list') throw new Error(location.pathname);"
+                    .into(),
                 kind: ScriptKind::Body,
                 store: None,
             });
