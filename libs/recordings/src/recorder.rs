@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gauntlet_core::flow::{AssertedNavigation, Flow, STEP_TIMEOUT_DEFAULT, Step, Target};
+use gauntlet_core::flow::{AssertedNavigation, Flow, STEP_TIMEOUT_DEFAULT, Step, StepKind, Target};
 use serde_json::Value;
 
 use crate::{
@@ -18,6 +18,8 @@ mod steps;
 
 const TIMEOUT_MS_MIN: f64 = 1.0;
 const TIMEOUT_MS_MAX: f64 = 30_000.0;
+/// What the reference gives a page to load, whatever the recording says of it; but an asserted navigation has the step's time.
+const NAVIGATE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Step types are quoted in errors; a hostile one must not flood the log.
 const TYPE_CHARS_MAX: usize = 40;
 
@@ -69,6 +71,10 @@ fn step(index: usize, json: &Value, errors: &mut ImportErrors) -> Option<Step> {
     let frame = if steps::has_frame(&kind) { frame(&mut fields) } else { Vec::new() };
     let navigation = navigation(&mut fields);
     let kind = steps::kind(&kind, &mut fields)?;
+    let timeout = match kind {
+        StepKind::Navigate { .. } if navigation.is_none() => Some(NAVIGATE_TIMEOUT),
+        _ => timeout,
+    };
     let timeout = timeout.map(Into::into);
     let sensitive = kind.selectors().is_some_and(looks_secret);
     Some(Step { timeout, target, frame, navigation, sensitive, ..Step::new(kind) })

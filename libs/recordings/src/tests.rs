@@ -17,6 +17,16 @@ fn problems(step: Value) -> Vec<String> {
 }
 
 #[test]
+fn g2_a_page_gets_the_reference_s_time_to_load_unless_its_navigation_is_asserted() {
+    let page = json!({"type": "navigate", "url": "http://a.test/"});
+    let asserted = json!({"type": "navigate", "url": "http://a.test/", "assertedEvents": [{"type": "navigation"}]});
+    let file = json!({"title": "t", "timeout": 700, "steps": [page, asserted]});
+    let flow = parse(file.to_string().as_bytes(), "f").unwrap();
+    let limits: Vec<_> = flow.steps.iter().map(|step| flow.timeout_of(step).as_millis()).collect();
+    assert_eq!(limits, [30_000, 700]);
+}
+
+#[test]
 fn g2_all_fourteen_step_types_are_read() {
     let steps = json!([
         {"type":"navigate","url":"http://x/"},

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::Done;
 use crate::{
     error::DriverError,
-    locate::{self, with_locate},
+    locate::{self, ELEMENT, with_locate},
     session::{POLL, Session, Stop, limit},
     value::{from_page, truthy},
 };
@@ -166,7 +166,18 @@ impl Session<'_> {
         let script = with_locate(OBSERVE);
         let look = async |session: &Self| {
             let all = session.alternatives(selectors, deadline).await?;
-            session.examine(&script, json!([all, subject, key]), deadline).await
+            let mut answer = session.examine(&script, json!([all, subject, key]), deadline).await?;
+            // As whoever speaks WebDriver sees it: no two other definitions agree with that one.
+            let what = match subject {
+                "text" => "text",
+                "visible" => "displayed",
+                _ => return Ok(answer),
+            };
+            if let Some(id) = answer["found"][ELEMENT].as_str() {
+                let path = format!("element/{id}/{what}");
+                answer["value"] = session.driver.ask(Method::GET, &path, limit(deadline)).await?;
+            }
+            Ok::<_, DriverError>(answer)
         };
         match look(self).await {
             Ok(mut answer) if answer["index"].is_u64() => {

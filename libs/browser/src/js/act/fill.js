@@ -21,6 +21,15 @@ const act = (el, { value, again }) => {
   const form = el instanceof HTMLInputElement || el instanceof HTMLTextAreaElement;
   if (form && el.type === 'file') return { file: true };
   if ((form && typeable.has(el.type)) || el.isContentEditable) {
+    // Typed, a tab would go on to the next control.
+    if (value.includes('\t')) {
+      el.focus();
+      if (form) el.value = value;
+      else el.textContent = value;
+      el.dispatchEvent(new Event('input', { bubbles: true }));
+      el.dispatchEvent(new Event('change', { bubbles: true }));
+      return {};
+    }
     const now = form ? el.value : el.innerText;
     const keep = now !== '' && value.length > now.length && value.startsWith(now);
     el.focus();
