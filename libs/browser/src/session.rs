@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
-    Isolation, TestOptions,
+    TestOptions,
     bidi::Events,
     devtools::DevTools,
     driver::{Driver, GRACE, Place, Turns},
@@ -185,8 +185,7 @@ impl<'b> Session<'b> {
 
     /// Releases keys and buttons, and gives the tab back, with what is known of what the test has left.
     pub(crate) async fn close(mut self) -> Result<Option<(Tab, Traces)>, DriverError> {
-        let clears = self.options.isolation == Isolation::Reset && self.arrived;
-        if clears || self.hand.holds() {
+        if self.hand.holds() {
             self.let_go().await?;
         }
         let driven = self.driver.is_there();

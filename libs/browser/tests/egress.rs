@@ -258,9 +258,10 @@ async fn asked_by_trying(slot: &mut BrowserSlot, site: &Site, host: &str) -> (Ve
     (site.asked_of(host), outcome.egress_denied_count)
 }
 
-/// Has a page call a STUN server by WebRTC, and waits until it has given up, or for three seconds; browsers without WebRTC do nothing.
-fn calls(server: SocketAddr) -> Step {
-    let expression = format!(
+/// Has a page call a STUN server by WebRTC, and waits until it has given up, or for three seconds: then it must have no address
+/// to call from. Browsers without WebRTC do nothing.
+fn calls(server: SocketAddr) -> Vec<Step> {
+    let calls = format!(
         "(() => {{
             if (!window.RTCPeerConnection) return true;
             if (!window.caller) {{
@@ -268,10 +269,13 @@ fn calls(server: SocketAddr) -> Step {
                 caller.createDataChannel('x');
                 caller.createOffer().then((offer) => caller.setLocalDescription(offer));
             }}
-            return caller.iceGatheringState === 'complete' || performance.now() > 3_000;
+            const gaveUp = caller.iceGatheringState === 'complete' || caller.iceConnectionState === 'failed';
+            return gaveUp || performance.now() > 3_000;
         }})()"
     );
-    Step { timeout: Some(PATIENCE.into()), ..step(StepKind::WaitForExpression { expression }) }
+    let has_none = "!window.caller?.localDescription?.sdp.includes('a=candidate')".to_owned();
+    let wait = |expression| step(StepKind::WaitForExpression { expression });
+    vec![Step { timeout: Some(PATIENCE.into()), ..wait(calls) }, wait(has_none)]
 }
 
 /// Asserts that no page sends packets by itself, whatever the policy is.
@@ -279,10 +283,10 @@ async fn no_packet_comes_by_itself(slot: &mut BrowserSlot, site: &Site) {
     let server = UdpSocket::bind((own_address(), 0)).expect("a socket");
     server.set_nonblocking(true).expect("a socket");
     let address = server.local_addr().expect("an address");
-    let test = flow("calls", &site.url("127.0.0.1", ""), "", vec![calls(address)]);
-    assert_eq!(run(slot, &test).await.result, TestResult::Passed);
+    let called = run(slot, &flow("calls", &site.url("127.0.0.1", ""), "", calls(address))).await;
     let received = server.recv_from(&mut [0; 1_500]).map_err(|error| error.kind());
     assert_eq!(received, Err(io::ErrorKind::WouldBlock), "a packet went past the proxy");
+    assert_eq!(called.result, TestResult::Passed);
 }
 
 /// Returns the address that this machine sends from; loopback if it has no other.

@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     hygiene::{CLICK, FOREVER, flow},
     recordings::{folder, names},
+    reset::{HOLDS, holds_nothing},
     site,
     support::{config, recording, run, turn},
 };
@@ -253,6 +254,19 @@ async fn g5_a_grid_without_bidi_passes_what_it_should_in_a_session_for_each_test
         assert_eq!(seen.opened, names("pass").len());
         assert_eq!((seen.closed, seen.open.len()), (seen.opened, 0));
     });
+}
+
+/// A driver keeps what is held down for as long as its session, whatever contexts there are in it.
+#[tokio::test]
+async fn g5_a_test_at_a_grid_finds_no_key_held_down() {
+    let base = site::start().await;
+    let grid = FakeGrid::start().await;
+    let mut slot = BrowserSlot::new(grid.config());
+    for steps in [HOLDS, &holds_nothing()] {
+        let outcome = run(&mut slot, &flow(&base, "list", steps)).await;
+        assert_eq!(outcome.result, TestResult::Passed, "{steps}");
+    }
+    assert_eq!(grid.look(|seen| seen.opened), 1, "in one session");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    hygiene::{CLICK, FOREVER, flow, nothing_left},
+    hygiene::{CLICK, FOREVER, PINGING, flow, nothing_left},
     site,
     support::{config_of, marked},
 };
@@ -193,29 +193,23 @@ async fn g4_pages_that_misbehave_fail_their_test_or_pass_it_and_never_hang_it() 
 
 /// How soon is measured by `cargo xtask bench browser`; here nothing must be left at all.
 async fn aborts(kind: BrowserKind) {
-    let base = site::start().await;
     let marker = format!("-abort-{kind:?}");
     let storm = format!("{CLICK}{FOREVER}");
     let hangs = [
-        ("script", "list", FOREVER),
+        ("script", "list", PINGING),
         ("busy", "stuck", CLICK),
         ("silence", "hang", ""),
         ("storm", "endless", storm.as_str()),
     ];
     for (name, page, steps) in hangs {
+        let (base, ear) = site::start_heard().await;
         let mut slot = slot(kind, "abort");
         slot.browser().await.expect("launch");
         let cancel = CancellationToken::new();
         let (control, options) = (Control::new(cancel.clone()), TestOptions::default());
         let test = flow(&base, page, steps);
         let (outcome, ()) = tokio::join!(slot.run_test(&test, &options, &control), async {
-            let hangs_at = if steps.is_empty() { 0 } else { 1 };
-            let end = Instant::now() + SOON;
-            while control.step_index() < hangs_at {
-                assert!(Instant::now() < end, "{kind:?} {name}: the test does not get on");
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            ear.hears().await;
             cancel.cancel();
         });
         assert_eq!(outcome.expect("launched").result, TestResult::Cancelled, "{kind:?} {name}");

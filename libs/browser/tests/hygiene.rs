@@ -25,7 +25,8 @@ pub(crate) const CLICK: &str = r##",{"type":"click","selectors":["#b"],"offsetX"
 pub(crate) const FOREVER: &str = r#",{"type":"waitForExpression","expression":"false"}"#;
 
 /// Tells the site that it runs, and goes on for ever.
-const PINGING: &str = r#",{"type":"waitForExpression","expression":"(fetch('/ping'), false)"}"#;
+pub(crate) const PINGING: &str =
+    r#",{"type":"waitForExpression","expression":"(fetch('/ping'), false)"}"#;
 
 /// Waits until no process carries the marker; shows who does when time is up.
 pub(crate) async fn nothing_left(marker: &str, limit: Duration) {
@@ -126,14 +127,14 @@ async fn g5_a_dead_browser_is_an_infra_error_and_is_replaced() {
 
 #[tokio::test]
 async fn g8_cancelling_returns_at_once_and_kills() {
-    let base = site::start().await;
+    let (base, ear) = site::start_heard().await;
     let mut slot = BrowserSlot::new(config("cancelled"));
     slot.browser().await.expect("launch");
     let (cancel, test) = (CancellationToken::new(), flow(&base, "list", PINGING));
     let control = Control::new(cancel.clone());
     let options = TestOptions::default();
     let (outcome, asked) = tokio::join!(slot.run_test(&test, &options, &control), async {
-        site::PINGED.notified().await;
+        ear.hears().await;
         assert_eq!(control.step_index(), 1, "B10: whoever asks is told where it is");
         cancel.cancel();
         Instant::now()

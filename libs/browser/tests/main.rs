@@ -8,6 +8,7 @@ mod grid;
 mod hangs;
 mod hygiene;
 mod kinds;
+mod lookups;
 mod mutants;
 mod mutations;
 mod options;

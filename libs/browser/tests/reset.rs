@@ -4,9 +4,12 @@ use gauntlet_browser::{
     BrowserKind, BrowserSlot, Control, Emulation, Isolation, TestOptions, TestOutcome, TestResult,
 };
 
-use gauntlet_core::flow::{DialogAction, DialogTime, Flow, Step, StepKind};
+use gauntlet_core::flow::{
+    DialogAction, DialogTime, Flow, Point, Pointer, PointerAction, Step, StepKind,
+};
 
 use crate::{
+    flows::{click, css, step},
     hygiene::{CLICK, flow},
     site,
     support::config_of,
@@ -160,15 +163,38 @@ async fn g5_what_cannot_be_undone_costs_a_context() {
     leaves_nothing("frames", "frames", "", &framed, 1).await;
 }
 
+/// Holds a key down to the end.
+pub(crate) const HOLDS: &str = r#",{"type":"keyDown","key":"Shift"}"#;
+
+/// Says that no key is held down.
+pub(crate) fn holds_nothing() -> String {
+    let asks = sees("(onclick = (event) => { window.shifted = event.shiftKey; }, true)");
+    let click = r#",{"type":"click","selectors":["li"],"offsetX":1,"offsetY":1}"#;
+    format!("{asks}{click}{}", sees("window.shifted === false"))
+}
+
 #[tokio::test]
 async fn g5_a_cleared_context_has_no_key_held_down() {
-    let leave = r#",{"type":"keyDown","key":"Shift"}"#;
-    let asks = sees("(onclick = (event) => { window.shifted = event.shiftKey; }, true)");
-    let gone = format!(
-        r#"{asks},{{"type":"click","selectors":["li"],"offsetX":1,"offsetY":1}}{}"#,
-        sees("window.shifted === false")
-    );
-    leaves_nothing("keys", "list", leave, &gone, 1).await;
+    leaves_nothing("keys", "list", HOLDS, &holds_nothing(), 1).await;
+}
+
+/// As long as something is dragged, a page gets no click.
+#[tokio::test]
+async fn g5_a_cleared_context_has_nothing_that_is_dragged() {
+    let base = site::start().await;
+    let mut slot = BrowserSlot::new(config_of(BrowserKind::HeadlessShell, "reset-drag"));
+    let mut test = flow(&base, "kinds", "");
+    for (action, on) in [(PointerAction::Down, "#from"), (PointerAction::Move, "#onto")] {
+        let (selectors, point) = (css(on), Point::default());
+        test.steps.push(step(StepKind::Pointer(Pointer { action, selectors, point })));
+    }
+    assert_eq!(run(&mut slot, &options(), &test).await.result, TestResult::Passed);
+    let asks = sees("(onclick = () => { window.clicked = true; }, true)");
+    let mut test = flow(&base, "kinds", &asks);
+    let expression = "window.clicked".to_owned();
+    test.steps.extend([click("#feel"), step(StepKind::WaitForExpression { expression })]);
+    assert_eq!(run(&mut slot, &options(), &test).await.result, TestResult::Passed);
+    assert_eq!(slot.browser().await.expect("up").contexts_made(), 1, "it is used again");
 }
 
 #[tokio::test]

@@ -1,22 +1,43 @@
 //! The site under test.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::{Router, extract::Path, http::HeaderMap, response::Html, routing::get};
+use tokio::sync::Notify;
 
-/// Somebody fetched `/ping`.
-pub(crate) static PINGED: tokio::sync::Notify = tokio::sync::Notify::const_new();
+/// Tells the site of a page, and goes on only when the site has heard it.
+const PING: &str =
+    "const ping = new XMLHttpRequest(); ping.open('GET', '/ping', false); ping.send()";
+
+/// Hears whether somebody fetched `/ping` or `/hang` of one site: another test's page must not be taken for this one's.
+#[derive(Clone, Default)]
+pub(crate) struct Ear(Arc<Notify>);
+
+impl Ear {
+    /// Waits until it was fetched, if it was not before.
+    pub(crate) async fn hears(&self) {
+        let heard = tokio::time::timeout(Duration::from_secs(10), self.0.notified());
+        heard.await.expect("the page does not get on");
+    }
+}
 
 /// Starts the site on a free port of this machine; it ends with the test's runtime.
-#[expect(clippy::disallowed_methods, reason = "the server ends with the test's runtime")]
 pub(crate) async fn start() -> String {
+    start_heard().await.0
+}
+
+/// Starts the site, and tells of its pages what they tell it.
+#[expect(clippy::disallowed_methods, reason = "the server ends with the test's runtime")]
+pub(crate) async fn start_heard() -> (String, Ear) {
+    let ear = Ear::default();
+    let (pinged, hanging) = (ear.clone(), ear.clone());
     let app = Router::new()
         .route("/", get(|| page("")))
         .route("/data", get(|| async { "data" }))
         .route(
             "/ping",
-            get(|| async {
-                PINGED.notify_one();
+            get(|| async move {
+                pinged.0.notify_one();
             }),
         )
         .route("/bytes", get(|| async { vec![b'x'; 100_000] }))
@@ -26,7 +47,13 @@ pub(crate) async fn start() -> String {
             "/file",
             get(|| async { ([("content-disposition", "attachment; filename=a.bin")], "data") }),
         )
-        .route("/hang", get(std::future::pending::<String>))
+        .route(
+            "/hang",
+            get(|| async move {
+                hanging.0.notify_one();
+                std::future::pending::<String>().await
+            }),
+        )
         .route(
             "/cookie",
             get(|headers: HeaderMap| async move {
@@ -49,7 +76,7 @@ pub(crate) async fn start() -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
     tokio::spawn(async move { axum::serve(listener, app).await });
-    format!("http://{address}")
+    (format!("http://{address}"), ear)
 }
 
 /// Leads on for ever.
@@ -57,7 +84,7 @@ async fn redirect(hop: u64) -> axum::response::Redirect {
     axum::response::Redirect::temporary(&format!("/redirect/{}", hop + 1))
 }
 
-async fn page(name: &str) -> Html<&'static str> {
+async fn page(name: &str) -> Html<String> {
     let pages = BTreeMap::from([
         ("", include_str!("site/index.html")),
         ("login", "<title>Login</title><input type=password id=password>"),
@@ -90,7 +117,7 @@ async fn page(name: &str) -> Html<&'static str> {
         ),
         (
             "endless",
-            "<p id=out>none</p><button id=b onclick='setTimeout(() => { for (;;) alert(1); })'>storm</button>",
+            "<p id=out>none</p><button id=b onclick=\"setTimeout(() => { alert(1); PING; for (;;) alert(1); })\">storm</button>",
         ),
         (
             "leave",
@@ -132,7 +159,7 @@ async fn page(name: &str) -> Html<&'static str> {
             "silence",
             "<p id=out>none</p><button id=b onclick=\"location.href = '/hang'\">go</button>",
         ),
-        ("stuck", "<button id=b onclick='for(;;);'>stuck</button>"),
+        ("stuck", "<button id=b onclick=\"PING; for (;;);\">stuck</button>"),
     ]);
-    Html(pages.get(name).copied().unwrap_or("not found"))
+    Html(pages.get(name).copied().unwrap_or("not found").replace("PING", PING))
 }
