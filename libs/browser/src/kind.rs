@@ -169,6 +169,8 @@ fn prefs(proxy_port: u16) -> Value {
         "network.proxy.no_proxies_on": "",
         "network.proxy.allow_hijacking_localhost": true,
         "network.proxy.failover_direct": false,
+        // Its own services would be tried again without.
+        "network.proxy.allow_bypass": false,
         // Its limit of 32 is meant for proxies that many share.
         "network.http.max-persistent-connections-per-proxy": 256,
         // What would go beside the proxy: names, calls by UDP.

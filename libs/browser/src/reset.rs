@@ -200,12 +200,14 @@ impl Clearing<'_> {
         Ok(())
     }
 
-    /// Tells whether there is any page, frame or worker in the context beside the page.
+    /// Tells whether there is any page, frame or worker in the context beside the page; what a window shows around its page is
+    /// the browser's own, and stays.
     async fn has_company(&self) -> Result<bool, DriverError> {
         let all = self.browser("Target.getTargets", json!({})).await?;
         Ok(all["targetInfos"].as_array().into_iter().flatten().any(|target| {
             target["browserContextId"] == self.tab.user_context.as_str()
                 && target["targetId"] != self.tab.page.as_str()
+                && target["type"] != "browser_ui"
         }))
     }
 

@@ -30,12 +30,21 @@ async fn run(slot: &mut BrowserSlot, options: &TestOptions, test: &Flow) -> Test
 
 /// Runs a test that leaves something, and two that must see nothing of it, in so many contexts.
 async fn leaves_nothing(name: &str, page: &str, leave: &str, gone: &str, contexts: u32) {
+    leaves_nothing_in(BrowserKind::HeadlessShell, (name, page), (leave, gone), contexts).await;
+}
+
+async fn leaves_nothing_in(
+    kind: BrowserKind,
+    (name, page): (&str, &str),
+    (leave, gone): (&str, &str),
+    contexts: u32,
+) {
     let base = site::start().await;
     let mut made = Vec::new();
     // On a busy machine the clearing may take too long, which costs a context and proves nothing.
     while !made.contains(&contexts) && made.len() < 3 {
         let marker = format!("reset-{name}");
-        let mut slot = BrowserSlot::new(config_of(BrowserKind::HeadlessShell, &marker));
+        let mut slot = BrowserSlot::new(config_of(kind, &marker));
         for (steps, claim) in [(leave, "it is left"), (gone, "it is gone"), (gone, "for good")] {
             let outcome = run(&mut slot, &options(), &flow(&base, page, steps)).await;
             assert_eq!(outcome.result, TestResult::Passed, "{name}: {claim}");
@@ -49,6 +58,13 @@ async fn leaves_nothing(name: &str, page: &str, leave: &str, gone: &str, context
 async fn g5_a_cleared_context_has_no_cookies() {
     let gone = sees("document.querySelector('#out').textContent === 'none'");
     leaves_nothing("cookies", "cookie", "", &gone, 1).await;
+}
+
+/// Its windows have targets of their own beside their pages.
+#[tokio::test]
+async fn g5_a_full_chromium_is_cleared_and_used_again() {
+    let gone = sees("document.querySelector('#out').textContent === 'none'");
+    leaves_nothing_in(BrowserKind::Chromium, ("full", "cookie"), ("", &gone), 1).await;
 }
 
 #[tokio::test]
