@@ -147,7 +147,7 @@ impl Browser {
         if !flow.steps.iter().all(|step| matches!(step.kind, StepKind::Navigate { .. })) {
             session.arrive().await?;
         }
-        self.pages.events().hold = flow.handles_dialogs();
+        self.pages.events().hold = flow.holds_dialogs();
         if let Some(state) = &options.state {
             session.give_state(state).await?;
         }

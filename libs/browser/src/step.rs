@@ -138,7 +138,8 @@ impl Session<'_> {
             (Target::Current, Some((page, _))) => page,
             _ => &self.main,
         };
-        let settled = |events: &Events| (!events.is_leaving(page)).then_some(());
+        // A page that shows a dialog does not get on by itself.
+        let settled = |events: &Events| (events.held || !events.is_leaving(page)).then_some(());
         let _ = self.pages.wait_for(deadline, settled).await;
     }
 

@@ -15,6 +15,7 @@ mod options;
 mod recordings;
 mod reference;
 mod reset;
+mod selenium;
 mod shop;
 mod site;
 mod support;

@@ -128,6 +128,11 @@ async fn page(name: &str) -> Html<String> {
             "<iframe id=f></iframe><script>f.src = location.href.replace('127.0.0.1', 'localhost').replace('/host', '/guest')</script>",
         ),
         (
+            "texts",
+            "<table><tr id=row><td>1</td><td>2</td><td></td><td>4</td></tr></table><div id=parts><p>a</p><p>b</p></div><pre id=code>if x:\n  y = 1</pre><div id=inner style='visibility:hidden'><b style='visibility:visible'>seen</b></div><div style='max-height:0;overflow:hidden'><button id=folded>folded</button></div>",
+        ),
+        ("greets", "<script>alert('hello')</script><p id=out>after</p>"),
+        (
             "strays",
             "<p id=out>none</p><div><button id=strays>Strays</button></div><div><button id=stays onclick=\"out.textContent = 'stayed'\">Stays</button></div><script>let at = 0; (function stray() { strays.style.marginLeft = `${at++ % 90}px`; requestAnimationFrame(stray); })()</script>",
         ),

@@ -65,6 +65,8 @@ pub struct Flow {
     pub variables: BTreeMap<String, Value>,
     /// Names of variables whose values must never be shown.
     pub secrets: BTreeSet<String>,
+    /// Whether dialogs stay open even where no step answers any, so that a step that meets one fails.
+    pub hold_dialogs: bool,
     /// The steps, in order.
     pub steps: Vec<Step>,
 }
@@ -80,6 +82,7 @@ impl Flow {
             delay: Duration::ZERO,
             variables: BTreeMap::new(),
             secrets: BTreeSet::new(),
+            hold_dialogs: false,
             steps,
         }
     }
@@ -90,14 +93,15 @@ impl Flow {
         step.timeout.as_ref().and_then(Quantity::milliseconds).unwrap_or(self.timeout)
     }
 
-    /// Tells whether the test answers dialogs itself, so that they must stay open until it does.
+    /// Tells whether dialogs stay open until a step answers them: always, or because the test answers some itself.
     #[must_use]
-    pub fn handles_dialogs(&self) -> bool {
-        self.steps.iter().any(|step| match &step.kind {
-            StepKind::Dialog { .. } => true,
-            StepKind::Check(check) => matches!(check.subject, Subject::Dialog(_)),
-            _ => false,
-        })
+    pub fn holds_dialogs(&self) -> bool {
+        self.hold_dialogs
+            || self.steps.iter().any(|step| match &step.kind {
+                StepKind::Dialog { .. } => true,
+                StepKind::Check(check) => matches!(check.subject, Subject::Dialog(_)),
+                _ => false,
+            })
     }
 
     /// Returns the variables that have no value yet, so that the run must give them one.

@@ -110,6 +110,7 @@ fn describe(r: &mut Record<'_>, this: Option<&Flow>) -> Option<Flow> {
         r.or("variables", this.map(|flow| &flow.variables), &BTreeMap::new());
     let secrets: Option<BTreeSet<String>> =
         r.or("secrets", this.map(|flow| &flow.secrets), &BTreeSet::new());
+    let hold_dialogs = r.or("holdDialogs", this.map(|flow| &flow.hold_dialogs), &false);
     let steps: Option<Vec<Step>> = r.must("steps", this.map(|flow| &flow.steps));
     Some(Flow {
         title: title?,
@@ -118,6 +119,7 @@ fn describe(r: &mut Record<'_>, this: Option<&Flow>) -> Option<Flow> {
         delay: delay?.0,
         variables: variables?,
         secrets: secrets?,
+        hold_dialogs: hold_dialogs?,
         steps: steps?,
     })
 }

@@ -122,6 +122,8 @@ pub(crate) fn flows(json: &Value, errors: &mut ImportErrors) -> Vec<Flow> {
             timeout: TIMEOUT,
             base_url: base_url.clone(),
             delay,
+            // The reference fails a command that meets a dialog that none has answered.
+            hold_dialogs: true,
             ..Flow::new(title, steps)
         });
     }

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use gauntlet_core::flow::{FailureClass, Selectors, Step, StepKind, Target, Viewport};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 use url::Url;
 
 use super::Done;
 use crate::{
     Network,
+    bidi::Events,
     error::{DriverError, tells_unreachable},
     locate::{Act, Want},
     session::{Session, Stop, limit},
@@ -45,10 +46,19 @@ impl Session<'_> {
                 "the step's frame did not appear in time",
             ));
         };
+        if self.holds() {
+            return Err(DriverError::open_dialog("browsingContext.navigate").into());
+        }
         let mark = self.pages.events().mark();
         let order = json!({ "context": context, "url": url, "wait": "complete" });
         let wait = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-        match self.pages.command("browsingContext.navigate", order, wait).await {
+        // A page that shows a dialog while it loads goes on when a step has answered it.
+        let held = |events: &Events| events.held.then_some(Value::Null);
+        let ended = tokio::select! {
+            ended = self.pages.command("browsingContext.navigate", order, wait) => ended,
+            Some(nothing) = self.pages.wait_for(deadline, held) => Ok(nothing),
+        };
+        match ended {
             Ok(_) => Ok(Done::default()),
             Err(DriverError::Hung { .. }) => {
                 let stop =
