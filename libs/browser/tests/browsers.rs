@@ -13,10 +13,12 @@ use crate::{
 };
 
 /// What neither Firefox nor `WebKit` can do: it says so, instead of doing something else.
-const CHROMIUM_ONLY: &[&str] = &["emulateNetworkConditions", "setViewport"];
+const CHROMIUM_ONLY: &[&str] =
+    &["emulateNetworkConditions", "emulateNetworkConditions-unlimited", "setViewport"];
 
 /// Recordings that fail elsewhere by another class, because of what the browser tells.
-const OTHERWISE: &[&str] = &["emulateNetworkConditions", "setViewport"];
+const OTHERWISE: &[&str] =
+    &["emulateNetworkConditions", "emulateNetworkConditions-unlimited", "setViewport"];
 
 #[tokio::test]
 async fn g1_firefox_passes_what_it_should() {
