@@ -2,12 +2,10 @@
 // seen of an element, and the text that can, is the driver's to say.
 const [alternatives, subject, key] = arguments;
 const reads = {
-  text: () => null,
   value: (el) => attribute(el, 'value'),
   attribute: (el) => attribute(el, key),
   checked,
   editable,
-  visible: () => null,
   present: () => true,
   // A select's value, and the text of the option that has it.
   label: (el) => (el.selectedOptions && el.selectedOptions.length ? el.selectedOptions[0].text : null),
@@ -17,6 +15,6 @@ const why = [];
 for (const [index, alternative] of alternatives.entries()) {
   let found;
   try { found = hits(alternative); } catch (error) { why.push(String(error.message)); continue; }
-  if (found.length) return { index, value: reads[subject](found[0], found), found: found[0] };
+  if (found.length) return { index, value: reads[subject]?.(found[0], found), found: found[0] };
 }
 return { why };

@@ -5,6 +5,7 @@ const shown = (el) => {
   const box = el.getBoundingClientRect();
   return (box.width > 0 && box.height > 0) || [...el.children].some(shown) || [...el.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.nodeValue.trim() !== '');
 };
+// For finding links by their text; a check asks the driver.
 const said = (el) => (shown(el) ? (el.innerText ?? el.textContent) : '').replace(/\u00A0/g, ' ').split('\n').map((line) => line.trim()).join('\n').trim();
 const flags = new Set(['allowfullscreen', 'async', 'autofocus', 'autoplay', 'checked', 'controls', 'default', 'defer', 'disabled', 'formnovalidate', 'hidden', 'ismap', 'itemscope', 'loop', 'multiple', 'muted', 'nomodule', 'novalidate', 'open', 'readonly', 'required', 'reversed', 'selected']);
 const attribute = (el, key) => {
