@@ -5,6 +5,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use gauntlet_core::flow::{FailureClass, Key};
 use http::Method;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -76,7 +77,7 @@ pub(crate) struct Hand {
     pub(crate) at: (f64, f64),
     /// By their W3C numbers.
     pub(crate) buttons: BTreeSet<u8>,
-    pub(crate) keys: BTreeSet<char>,
+    pub(crate) keys: BTreeSet<Key>,
 }
 
 impl Hand {
@@ -90,7 +91,7 @@ impl Hand {
         match gesture {
             Gesture::Down(button, _) => drop(self.buttons.insert(*button)),
             Gesture::Up(button, _) => drop(self.buttons.remove(button)),
-            Gesture::Key(Stroke::Down(key)) => drop(self.keys.insert(*key)),
+            Gesture::Key(Stroke::Down(key)) => drop(self.keys.insert(key.clone())),
             Gesture::Key(Stroke::Up(key)) => drop(self.keys.remove(key)),
             Gesture::Move(_) | Gesture::Pause(_) => {}
         }
@@ -107,6 +108,13 @@ impl Session<'_> {
         match self.pages.devtools() {
             Some(devtools) => self.play_by_devtools(devtools, gestures, deadline).await?,
             None => {
+                if let Some(key) = gestures.iter().find_map(beyond_webdriver) {
+                    return Err(Stop::failure(
+                        FailureClass::ImportError,
+                        "the browser's driver cannot press this key",
+                    )
+                    .because("a key that WebDriver knows", &key.name));
+                }
                 let actions = json!({ "actions": sources(gestures) });
                 self.post("actions", actions, deadline).await?;
                 gestures.iter().for_each(|gesture| self.hand.note(gesture));
@@ -130,6 +138,16 @@ impl Session<'_> {
     }
 }
 
+/// Returns the key of a gesture if it is one that only `DevTools` can press.
+fn beyond_webdriver(gesture: &Gesture) -> Option<&Key> {
+    match gesture {
+        Gesture::Key(Stroke::Down(key) | Stroke::Up(key)) => {
+            Some(key).filter(|key| key.value.is_none())
+        }
+        _ => None,
+    }
+}
+
 /// Returns the input sources of W3C actions, each with a pause where another one does something.
 fn sources(gestures: &[Gesture]) -> Vec<Value> {
     let mut mouse = Vec::with_capacity(gestures.len());
@@ -142,8 +160,8 @@ fn sources(gestures: &[Gesture]) -> Vec<Value> {
             }
             Gesture::Down(button, _) => json!({ "type": "pointerDown", "button": button }),
             Gesture::Up(button, _) => json!({ "type": "pointerUp", "button": button }),
-            Gesture::Key(Stroke::Down(key)) => json!({ "type": "keyDown", "value": key }),
-            Gesture::Key(Stroke::Up(key)) => json!({ "type": "keyUp", "value": key }),
+            Gesture::Key(Stroke::Down(key)) => json!({ "type": "keyDown", "value": key.value }),
+            Gesture::Key(Stroke::Up(key)) => json!({ "type": "keyUp", "value": key.value }),
             Gesture::Pause(duration) => {
                 pause["duration"] = json!(duration.as_millis());
                 pause.clone()
@@ -177,10 +195,10 @@ mod tests {
     #[test]
     fn mouse_and_keyboard_wait_for_each_other() {
         let gestures = [
-            Gesture::Key(Stroke::Down('a')),
+            Gesture::Key(Stroke::Down(Key::of('a'))),
             Gesture::Down(PRIMARY, 1),
             Gesture::Up(PRIMARY, 1),
-            Gesture::Key(Stroke::Up('a')),
+            Gesture::Key(Stroke::Up(Key::of('a'))),
         ];
         let kinds = |source: &Value| -> Vec<String> {
             let actions = source["actions"].as_array().unwrap().iter();

@@ -13,8 +13,12 @@ use crate::{
 };
 
 /// What neither Firefox nor `WebKit` can do: it says so, instead of doing something else.
-const CHROMIUM_ONLY: &[&str] =
-    &["emulateNetworkConditions", "emulateNetworkConditions-unlimited", "setViewport"];
+const CHROMIUM_ONLY: &[&str] = &[
+    "emulateNetworkConditions",
+    "emulateNetworkConditions-unlimited",
+    "keyDown-place",
+    "setViewport",
+];
 
 /// Recordings that fail elsewhere by another class, because of what the browser tells.
 const OTHERWISE: &[&str] =

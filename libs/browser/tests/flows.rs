@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use gauntlet_core::flow::{
     Check, Click, Comparison, Control, DialogAction, DialogKind, DialogTime, Flow, FrameChoice,
-    LOOP_EVALUATIONS_DEFAULT, Modifier, OpensWindow, OptionBy, Point, Pointer, PointerAction,
-    Script, ScriptKind, SelectMode, SelectOption, Selector, Selectors, Source, Step, StepKind,
-    Subject, Target, Type,
+    KeyName, LOOP_EVALUATIONS_DEFAULT, Modifier, OpensWindow, OptionBy, Point, Pointer,
+    PointerAction, Script, ScriptKind, SelectMode, SelectOption, Selector, Selectors, Source, Step,
+    StepKind, Subject, Target, Type,
 };
 
 pub(crate) fn css(css: &str) -> Selectors {
@@ -98,7 +98,7 @@ fn pointer(on: &str, action: PointerAction) -> Step {
 fn press(on: Option<&str>, key: &str, modifiers: &[Modifier]) -> Step {
     step(StepKind::Press {
         selectors: on.map(css),
-        key: key.to_owned(),
+        key: KeyName::new(key).expect("the name of a key"),
         modifiers: modifiers.to_vec(),
     })
 }

@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use gauntlet_core::flow::{
     AssertedNavigation, Check, Comparison, Control, DialogAction, DialogTime, FailureClass, Flow,
-    FrameChoice, OpensWindow, Operator, OptionBy, PointerAction, Quantity, Script, ScriptKind,
-    Selector, Selectors, Source, Step, StepKind, Subject, Type,
+    FrameChoice, KeyName, OpensWindow, Operator, OptionBy, PointerAction, Quantity, Script,
+    ScriptKind, Selector, Selectors, Source, Step, StepKind, Subject, Type,
 };
 
 /// Where a mutant must fail.
@@ -292,7 +292,7 @@ fn spoilt(kind: &StepKind) -> Vec<Spoilt> {
             all.push(("other input", LATER, StepKind::SetContent { selectors, text }));
         }
         StepKind::Press { selectors, modifiers, .. } => {
-            let key = "j".to_owned();
+            let key = KeyName::new("j").expect("a key");
             all.push(("other input", LATER, StepKind::Press { selectors, key, modifiers }));
         }
         StepKind::SetChecked { selectors, checked } => {

@@ -15,6 +15,7 @@ pub use class::{Attribution, FailureClass};
 pub use control::{
     Control, ControlError, ControlFailure, Cursor, LOOP_EVALUATIONS_DEFAULT, MOVES_MAX, Next,
 };
+pub use keyboard::{KEYPAD, Key, KeyName};
 pub use keys::special_key;
 pub use kind::StepKind;
 pub use parts::{
@@ -34,6 +35,7 @@ mod class;
 mod code;
 mod control;
 mod debug;
+mod keyboard;
 mod keys;
 mod kind;
 mod parts;

@@ -1,8 +1,12 @@
 //! Reads fields of one JSON object and notes what is wrong with each, so that one pass finds every problem.
 
+use gauntlet_core::flow::KeyName;
 use serde_json::{Map, Value};
 
-use crate::error::{ImportErrors, Problem};
+use crate::{
+    error::{ImportErrors, Problem},
+    near::nearest,
+};
 
 /// One object of the file, and where it stands.
 pub(crate) struct Fields<'a> {
@@ -96,6 +100,16 @@ impl Fields<'_> {
         self.required(field, value)
     }
 
+    /// Returns the field `key`, which must name one.
+    pub(crate) fn key(&mut self) -> Option<KeyName> {
+        let name = self.string_required("key")?;
+        let key = KeyName::new(&name);
+        if key.is_none() {
+            self.wrong("key", no_such_key(&name));
+        }
+        key
+    }
+
     /// Returns a required number within bounds, both included.
     pub(crate) fn number_between(&mut self, field: &str, low: f64, high: f64) -> Option<f64> {
         let number = self.number_required(field)?;
@@ -105,6 +119,12 @@ impl Fields<'_> {
         self.wrong(field, format!("must be between {low} and {high}"));
         None
     }
+}
+
+/// Says that no key is called so.
+pub(crate) fn no_such_key(name: &str) -> String {
+    let hint = nearest(name, KeyName::known());
+    format!("must be a key of a US keyboard, such as `Enter`, `Shift` or `a`{hint}")
 }
 
 /// Names a JSON type for a message.

@@ -85,7 +85,8 @@ fn g2_every_problem_is_told_at_once_with_step_and_field() {
         {"type":"fly"},
         {"type":"setViewport","width":1},
         7,
-        {"type":"waitForElement","selectors":[["#a", ""]],"count":1.5}
+        {"type":"waitForElement","selectors":[["#a", ""]],"count":1.5},
+        {"type":"keyDown","key":"Entre"}
     ]});
     let errors = parse(file.to_string().as_bytes(), "bad.json").expect_err("refused");
     let text = errors.to_string();
@@ -100,6 +101,8 @@ fn g2_every_problem_is_told_at_once_with_step_and_field() {
         "bad.json: step 4: steps[3]: a step must be an object, not a number",
         "bad.json: step 5 (waitForElement): steps[4].selectors[0][1]: must not be empty",
         "bad.json: step 5 (waitForElement): steps[4].count: must be a whole number",
+        "bad.json: step 6 (keyDown): steps[5].key: must be a key of a US keyboard, such as `Enter`, `Shift` or `a`; did you \
+         mean `Enter`?",
     ] {
         assert!(text.contains(expected), "missing {expected:?} in:\n{text}");
     }

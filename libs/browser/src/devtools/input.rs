@@ -4,6 +4,7 @@
 //! heard first, as it may move the focus; and so it is after each movement of a drag, as it may say what becomes of it.
 
 use futures_util::future::try_join_all;
+use gauntlet_core::flow::{KEYPAD, Key};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -13,7 +14,7 @@ use crate::{
     driver::Place,
     error::DriverError,
     hand::{Gesture, Hand},
-    keys::{self, Stroke},
+    keys::Stroke,
     pages::no_such_frame,
     session::{Session, limit},
 };
@@ -100,6 +101,7 @@ fn order(hand: &mut Hand, gesture: &Gesture, corner: (f64, f64)) -> Option<(&'st
     if let Gesture::Move(spot) = gesture {
         hand.at = (corner.0 + spot.at.0, corner.1 + spot.at.1);
     }
+    let repeats = matches!(gesture, Gesture::Key(Stroke::Down(key)) if hand.keys.contains(key));
     hand.note(gesture);
     let (x, y) = hand.at;
     let held = |button: &u8| match button {
@@ -126,17 +128,18 @@ fn order(hand: &mut Hand, gesture: &Gesture, corner: (f64, f64)) -> Option<(&'st
         Gesture::Down(button, nth) => mouse("mousePressed", held(button).0, *nth),
         Gesture::Up(button, nth) => mouse("mouseReleased", held(button).0, *nth),
         Gesture::Key(stroke) => {
-            let (Stroke::Down(value) | Stroke::Up(value)) = *stroke;
-            let key = keys::describe(value, modifiers & SHIFT != 0);
+            let (Stroke::Down(key) | Stroke::Up(key)) = stroke;
+            let key = if modifiers & SHIFT == 0 { key.clone() } else { key.clone().with_shift() };
             // With another modifier than Shift a key is an order, and no text.
-            let text = key.text.filter(|_| modifiers & !SHIFT == 0);
+            let text = key.text().filter(|_| modifiers & !SHIFT == 0);
             let mut order = json!({
                 "type": "keyUp", "modifiers": modifiers, "key": key.name, "code": key.code,
                 "windowsVirtualKeyCode": key.number, "location": key.location,
-                "isKeypad": key.location == keys::KEYPAD,
+                "isKeypad": key.location == KEYPAD,
             });
             if let Stroke::Down(_) = stroke {
                 order["type"] = json!(if text.is_some() { "keyDown" } else { "rawKeyDown" });
+                order["autoRepeat"] = json!(repeats);
                 if let Some(text) = text {
                     (order["text"], order["unmodifiedText"]) = (json!(text), json!(text));
                 }
@@ -150,7 +153,7 @@ fn order(hand: &mut Hand, gesture: &Gesture, corner: (f64, f64)) -> Option<(&'st
 const SHIFT: u8 = 8;
 
 fn modifiers(hand: &Hand) -> u8 {
-    let of = |key: &char| match keys::describe(*key, false).name.as_str() {
+    let of = |key: &Key| match key.name.as_str() {
         "Alt" => 1,
         "Control" => 2,
         "Meta" => 4,

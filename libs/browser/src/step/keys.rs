@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use gauntlet_core::flow::{FailureClass, Modifier, Selectors, Step, StepKind, Type};
+use gauntlet_core::flow::{FailureClass, Key, KeyName, Modifier, Selectors, Step, StepKind, Type};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -58,8 +58,7 @@ impl Session<'_> {
         if self.beyond_keys(text) {
             return self.insert(text, deadline).await;
         }
-        let typed = text.chars().filter_map(keys::typed);
-        let strokes: Vec<_> = typed.flat_map(|key| [Stroke::Down(key), Stroke::Up(key)]).collect();
+        let strokes: Vec<_> = text.chars().filter_map(Stroke::typing).flatten().collect();
         self.stroke(&strokes, deadline).await
     }
 
@@ -99,10 +98,9 @@ impl Session<'_> {
         &mut self,
         step: &Step,
         selectors: Option<&Selectors>,
-        (key, modifiers): (&str, &[Modifier]),
+        (key, modifiers): (&KeyName, &[Modifier]),
         deadline: Instant,
     ) -> Result<Done, Stop> {
-        let value = keys::value_of(key).ok_or_else(|| no_such_key(key))?;
         let mut done = Done::default();
         if let Some(selectors) = selectors {
             let act = Act { script: FOCUS, given: json!({ "clear": false, "value": "" }) };
@@ -112,7 +110,7 @@ impl Session<'_> {
         } else {
             self.enter(step, deadline).await?;
         }
-        let keys = || modifiers.iter().map(|modifier| key_of(*modifier)).chain([value]);
+        let keys = || modifiers.iter().map(|modifier| key_of(*modifier)).chain([key.key().clone()]);
         let strokes: Vec<_> = keys().map(Stroke::Down).collect();
         let released = keys().collect::<Vec<_>>().into_iter().rev().map(Stroke::Up);
         let strokes: Vec<_> = strokes.into_iter().chain(released).collect();
@@ -123,20 +121,20 @@ impl Session<'_> {
     /// Presses or releases a key on the main page; it stays down over steps, so that modifiers work.
     pub(super) async fn key(
         &mut self,
-        key: &str,
+        key: &KeyName,
         down: bool,
         deadline: Instant,
     ) -> Result<Done, Stop> {
-        let value = keys::value_of(key).ok_or_else(|| no_such_key(key))?;
         self.enter(&Step::new(StepKind::Close), deadline).await?;
-        let stroke = if down { Stroke::Down(value) } else { Stroke::Up(value) };
+        let key = key.key().clone();
+        let stroke = if down { Stroke::Down(key) } else { Stroke::Up(key) };
         self.keyboard(&[stroke], deadline).await?;
         Ok(Done::default())
     }
 
     /// Plays movements of keys on the one keyboard of the test.
     async fn keyboard(&mut self, strokes: &[Stroke], deadline: Instant) -> Result<(), Stop> {
-        let gestures: Vec<_> = strokes.iter().copied().map(Gesture::Key).collect();
+        let gestures: Vec<_> = strokes.iter().cloned().map(Gesture::Key).collect();
         self.play(&gestures, deadline).await
     }
 
@@ -177,16 +175,16 @@ fn allowed(folder: Option<&Path>, path: &str) -> Result<PathBuf, Stop> {
     Ok(file)
 }
 
-pub(super) fn key_of(modifier: Modifier) -> char {
-    match modifier {
+pub(super) fn key_of(modifier: Modifier) -> Key {
+    Key::of(match modifier {
         Modifier::Shift => '\u{E008}',
         Modifier::Control => '\u{E009}',
         Modifier::Alt => '\u{E00A}',
         Modifier::Meta => '\u{E03D}',
-    }
+    })
 }
 
 fn no_such_key(name: &str) -> Stop {
     Stop::failure(FailureClass::ImportError, "the recording names a key that does not exist")
-        .because("a key name such as Enter, Shift or a", name)
+        .because("the name of a key, such as KEY_ENTER", format!("KEY_{name}"))
 }

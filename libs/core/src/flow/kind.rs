@@ -1,8 +1,8 @@
 //! What a step does.
 
 use super::{
-    Check, Click, Control, DialogAction, DialogTime, FrameChoice, Modifier, Pointer, Quantity,
-    Script, SelectOption, Selectors, Source, Type, Viewport, WaitForElement,
+    Check, Click, Control, DialogAction, DialogTime, FrameChoice, KeyName, Modifier, Pointer,
+    Quantity, Script, SelectOption, Selectors, Source, Type, Viewport, WaitForElement,
 };
 
 /// What a step does. Values may be added as formats are added.
@@ -33,13 +33,13 @@ pub enum StepKind {
     },
     /// Presses a key and keeps it down.
     KeyDown {
-        /// Puppeteer's key name, e.g. `Enter`, `Shift`, `a`.
-        key: String,
+        /// Which one.
+        key: KeyName,
     },
     /// Releases a key.
     KeyUp {
-        /// Puppeteer's key name.
-        key: String,
+        /// Which one.
+        key: KeyName,
     },
     /// Scrolls the window or an element to a position.
     Scroll {
@@ -116,8 +116,8 @@ pub enum StepKind {
     Press {
         /// The element that gets the focus first, if any.
         selectors: Option<Selectors>,
-        /// Puppeteer's key name, e.g. `Enter`, `a`.
-        key: String,
+        /// Which one.
+        key: KeyName,
         /// Keys held down meanwhile.
         modifiers: Vec<Modifier>,
     },

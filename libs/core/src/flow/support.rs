@@ -56,6 +56,16 @@ pub fn support(step: &Step, engine: Engine) -> Support {
         (StepKind::EmulateNetworkConditions { .. }, Engine::Webkit) => {
             Support::Impossible("network conditions cannot be emulated")
         }
+        (StepKind::KeyDown { key } | StepKind::KeyUp { key } | StepKind::Press { key, .. }, _)
+            if key.key().value.is_none() =>
+        {
+            match engine {
+                Engine::Chromium => Support::Vendor,
+                Engine::Firefox | Engine::Webkit => {
+                    Support::Impossible("its driver cannot press this key")
+                }
+            }
+        }
         _ => Support::Native,
     }
 }

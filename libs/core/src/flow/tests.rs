@@ -117,6 +117,11 @@ fn what_a_browser_cannot_do_is_known_before_it_runs() {
     assert!(matches!((firefox, webkit), (Support::Impossible(_), Support::Impossible(_))));
     assert_eq!(how(slow(0.0))[1], Support::Native);
     assert_eq!(how(StepKind::Close), [Support::Native; 3]);
+    let key = |name| StepKind::KeyDown { key: KeyName::new(name).expect("a key") };
+    assert_eq!(how(key("Enter")), [Support::Native; 3]);
+    let [chromium, firefox, webkit] = how(key("CapsLock"));
+    assert_eq!(chromium, Support::Vendor);
+    assert!(matches!((firefox, webkit), (Support::Impossible(_), Support::Impossible(_))));
 }
 
 #[test]

@@ -110,8 +110,10 @@ fn pointer_and_keys(r: &mut Record<'_>, this: Option<&StepKind>) -> Option<StepK
         let onto = r.must("onto", drag.map(|(_, onto)| onto));
         Some(StepKind::DragTo { selectors: selectors?, onto: onto? })
     });
-    let down = text(r, "keyDown", "key", of!(this, StepKind::KeyDown { key } => key));
-    let up = text(r, "keyUp", "key", of!(this, StepKind::KeyUp { key } => key));
+    let down = of!(this, StepKind::KeyDown { key } => key);
+    let down = r.pick_record("keyDown", Some("key"), down.is_some(), |r| r.must("key", down));
+    let up = of!(this, StepKind::KeyUp { key } => key);
+    let up = r.pick_record("keyUp", Some("key"), up.is_some(), |r| r.must("key", up));
     let key =
         of!(this, StepKind::Press { selectors, key, modifiers } => (selectors, key, modifiers));
     let press = r.pick_record("press", Some("key"), key.is_some(), |r| {

@@ -6,13 +6,13 @@ use std::{
 };
 
 use gauntlet_core::flow::{
-    Button, DialogKind, DialogTime, Modifier, Operator, Origin, PointerAction, Quantity,
+    Button, DialogKind, DialogTime, KeyName, Modifier, Operator, Origin, PointerAction, Quantity,
     ScriptKind, SelectMode, Value as Variable,
 };
 use serde_json::{Map, Value, json};
 
 use super::form::{Form, Place, schema_of};
-use crate::near::nearest;
+use crate::{fields::no_such_key, near::nearest};
 
 /// Whole numbers up to this are exact in JavaScript, and written without a point.
 const EXACT: f64 = 9_007_199_254_740_992.0;
@@ -31,6 +31,29 @@ impl Form for String {
 
     fn schema(_: &mut Map<String, Value>) -> Value {
         json!({ "type": "string" })
+    }
+}
+
+impl Form for KeyName {
+    fn read(value: &Value, place: &mut Place<'_>) -> Option<Self> {
+        let name = String::read(value, place)?;
+        let key = Self::new(&name);
+        if key.is_none() {
+            place.wrong(no_such_key(&name));
+        }
+        key
+    }
+
+    fn write(&self) -> Value {
+        json!(self.as_str())
+    }
+
+    fn schema(_: &mut Map<String, Value>) -> Value {
+        json!({
+            "type": "string",
+            "minLength": 1,
+            "description": "What a key types or does (a, Enter), or its place on a US keyboard (KeyA, NumpadEnter).",
+        })
     }
 }
 

@@ -27,8 +27,8 @@ pub(super) fn kind(kind: &str, fields: &mut Fields<'_>) -> Option<StepKind> {
         "doubleClick" => click(fields).map(StepKind::DoubleClick),
         "hover" => selectors(fields).map(|selectors| StepKind::Hover { selectors }),
         "change" => change(fields),
-        "keyDown" => key(fields).map(|key| StepKind::KeyDown { key }),
-        "keyUp" => key(fields).map(|key| StepKind::KeyUp { key }),
+        "keyDown" => fields.key().map(|key| StepKind::KeyDown { key }),
+        "keyUp" => fields.key().map(|key| StepKind::KeyUp { key }),
         "scroll" => scroll(fields),
         "close" => Some(StepKind::Close),
         "emulateNetworkConditions" => network(fields),
@@ -53,15 +53,6 @@ fn not_blank(fields: &mut Fields<'_>, field: &str) -> Option<String> {
 
 fn navigate(fields: &mut Fields<'_>) -> Option<StepKind> {
     not_blank(fields, "url").map(|url| StepKind::Navigate { url })
-}
-
-fn key(fields: &mut Fields<'_>) -> Option<String> {
-    let key = fields.string_required("key")?;
-    if key.is_empty() {
-        fields.wrong("key", "must not be empty");
-        return None;
-    }
-    Some(key)
 }
 
 fn expression(fields: &mut Fields<'_>) -> Option<StepKind> {

@@ -218,11 +218,7 @@ fn scroll(fields: &mut Fields<'_>) -> Option<StepKind> {
 }
 
 fn keypress(fields: &mut Fields<'_>) -> Option<StepKind> {
-    let key = fields.string_required("key")?;
-    if key.is_empty() {
-        fields.wrong("key", "must not be empty");
-        return None;
-    }
+    let key = fields.key()?;
     let modifiers = modifiers(fields);
     let selectors: Option<Selectors> =
         fields.get("selector").and_then(|_| selectors::selectors(fields));

@@ -4,6 +4,11 @@ use gauntlet_core::flow::*;
 use proptest::{collection::vec, option, prelude::*};
 use std::{collections::BTreeMap, time::Duration};
 
+fn key() -> impl Strategy<Value = KeyName> {
+    let names = KeyName::known().chain(["a", "1", "é", "~", "\n"]).collect::<Vec<_>>();
+    proptest::sample::select(names).prop_map(|name| KeyName::new(name).unwrap())
+}
+
 fn text() -> impl Strategy<Value = String> {
     let tricky = [
         "",
@@ -240,8 +245,8 @@ fn page_kind() -> impl Strategy<Value = StepKind> {
         click().prop_map(StepKind::Click),
         click().prop_map(StepKind::DoubleClick),
         selectors().prop_map(|selectors| StepKind::Hover { selectors }),
-        text().prop_map(|key| StepKind::KeyDown { key }),
-        text().prop_map(|key| StepKind::KeyUp { key }),
+        key().prop_map(|key| StepKind::KeyDown { key }),
+        key().prop_map(|key| StepKind::KeyUp { key }),
         (
             option::of(selectors()),
             option::of(-1e6..1e6f64),
@@ -259,7 +264,7 @@ fn page_kind() -> impl Strategy<Value = StepKind> {
         }),
         (selectors(), selectors())
             .prop_map(|(selectors, onto)| StepKind::DragTo { selectors, onto }),
-        (option::of(selectors()), text(), modifiers()).prop_map(|(selectors, key, modifiers)| {
+        (option::of(selectors()), key(), modifiers()).prop_map(|(selectors, key, modifiers)| {
             StepKind::Press { selectors, key, modifiers }
         }),
         text().prop_map(|handle| StepKind::SelectWindow { handle }),
