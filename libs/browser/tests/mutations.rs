@@ -103,6 +103,17 @@ impl Garden<'_> {
                 Some(OpensWindow { variable: None, timeout: self.patience });
             self.add("opens a window", index, At::Step(index), NAVIGATION, steps);
         }
+        if step.navigation.is_some() {
+            let url = Some("http://site.test/elsewhere".to_owned());
+            let title = Some("Elsewhere".to_owned());
+            let claims =
+                [("asserts another URL", url, None), ("asserts another title", None, title)];
+            for (what, url, title) in claims {
+                let mut steps = self.flow.steps.clone();
+                steps[index].navigation = Some(AssertedNavigation { url, title, recorded: false });
+                self.add(what, index, At::Step(index), WRONG, steps);
+            }
+        }
         if !step.frame.is_empty() {
             let mut steps = self.flow.steps.clone();
             steps[index].frame.push(7);

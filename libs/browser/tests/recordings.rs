@@ -1,9 +1,9 @@
 //! One recording that passes and one that must fail, for every step type, selector kind, frame and popup (G2, G3, G4).
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
-use gauntlet_browser::{BrowserSlot, TestResult};
-use gauntlet_core::flow::FailureClass;
+use gauntlet_browser::{BrowserSlot, Control, TestOptions, TestResult};
+use gauntlet_core::flow::{AssertedNavigation, FailureClass};
 
 use crate::{
     site,
@@ -116,4 +116,27 @@ async fn g4_every_step_and_selector_fails_at_the_right_step_with_the_right_class
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Strictness is for what a recorder saw; what a flow claims itself always counts.
+#[tokio::test]
+async fn g2_what_was_seen_after_a_navigation_is_compared_if_the_run_asks_for_it() {
+    let _turn = turn().await;
+    let base = site::start().await;
+    let mut slot = BrowserSlot::new(config("strict"));
+    let mut flow = recording(&folder("pass").join("navigate.json"), &base);
+    let url = Some(format!("{base}/elsewhere"));
+    flow.steps[0].navigation = Some(AssertedNavigation { url, title: None, recorded: true });
+    flow.timeout = Duration::from_millis(700);
+    let mut verdicts = Vec::new();
+    for (strict, recorded) in [(false, true), (true, true), (false, false)] {
+        let options = TestOptions { strict_asserted_events: strict, ..TestOptions::default() };
+        let asserted = flow.steps[0].navigation.as_mut().expect("asserted");
+        asserted.recorded = recorded;
+        let outcome = slot.run_test(&flow, &options, &Control::default()).await;
+        let outcome = outcome.expect("a browser");
+        verdicts.push(outcome.result.failure().map(|failure| (failure.step_index, failure.class)));
+    }
+    let wrong = Some((0, FailureClass::Assertion));
+    assert_eq!(verdicts, [None, wrong, wrong]);
 }

@@ -211,13 +211,15 @@ pub enum Target {
     Current,
 }
 
-/// A navigation that a step must start. `url` and `title` are checked only in strict mode.
+/// A navigation that a step must start, and where it must end.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AssertedNavigation {
-    /// The URL seen while recording, if any.
+    /// The URL that it must end at, if any.
     pub url: Option<String>,
-    /// The title seen while recording, if any.
+    /// The title that the page must have then, if any.
     pub title: Option<String>,
+    /// Whether URL and title are only what a recorder saw; they are checked only if the run asks for that.
+    pub recorded: bool,
 }
 
 /// A window that a step opens. None in time is the step's failure.

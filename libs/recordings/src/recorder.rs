@@ -107,7 +107,9 @@ fn navigation(fields: &mut Fields<'_>) -> Option<AssertedNavigation> {
         let url = event.string("url").filter(|url| !url.is_empty());
         let title = event.string("title").filter(|title| !title.is_empty());
         match kind.as_deref() {
-            Some("navigation") => first = first.or(Some(AssertedNavigation { url, title })),
+            Some("navigation") => {
+                first = first.or(Some(AssertedNavigation { url, title, recorded: true }));
+            }
             Some(_) => event.wrong("type", "the only asserted event is `navigation`"),
             None => {}
         }

@@ -11,6 +11,9 @@ pub(super) fn each_text(step: &mut Step, change: &impl Fn(&mut String)) -> Resul
     if let Some(timeout) = &mut step.timeout {
         number(timeout, change)?;
     }
+    if let Some(title) = step.navigation.as_mut().and_then(|navigation| navigation.title.as_mut()) {
+        change(title);
+    }
     match &mut step.kind {
         StepKind::Change { value: text, .. }
         | StepKind::SetContent { text, .. }

@@ -166,7 +166,8 @@ pub(super) use record;
 record!(AssertedNavigation, |r: &mut Record<'_>, this: Option<&Self>| {
     let url = r.may("url", this.map(|navigation| &navigation.url));
     let title = r.may("title", this.map(|navigation| &navigation.title));
-    Some(Self { url: url?, title: title? })
+    let recorded = r.or("recorded", this.map(|navigation| &navigation.recorded), &false);
+    Some(Self { url: url?, title: title?, recorded: recorded? })
 });
 
 record!(OpensWindow, |r: &mut Record<'_>, this: Option<&Self>| {

@@ -321,8 +321,8 @@ fn step(kind: impl Strategy<Value = StepKind>) -> impl Strategy<Value = Step> {
         1 => Just(Target::Current),
         1 => text().prop_map(Target::Url),
     ];
-    let navigation = (option::of(text()), option::of(text()))
-        .prop_map(|(url, title)| AssertedNavigation { url, title });
+    let navigation = (option::of(text()), option::of(text()), any::<bool>())
+        .prop_map(|(url, title, recorded)| AssertedNavigation { url, title, recorded });
     let window = (option::of(text()), duration())
         .prop_map(|(variable, timeout)| OpensWindow { variable, timeout });
     let said = (option::of(quantity()), duration(), option::of(text()), any::<[bool; 3]>());
