@@ -62,7 +62,10 @@ pub(crate) const FAILURES: &[(&str, usize, FailureClass)] = &[
     ("waitForElement-properties", 1, FailureClass::Assertion),
     ("waitForElement-visible", 1, FailureClass::Assertion),
     ("waitForExpression", 1, FailureClass::Assertion),
+    ("waitForExpression-await", 1, FailureClass::Assertion),
+    ("waitForExpression-comment", 1, FailureClass::Assertion),
     ("waitForExpression-promise", 1, FailureClass::Assertion),
+    ("waitForExpression-semicolon", 1, FailureClass::Assertion),
     ("waitForExpression-syntax", 1, FailureClass::Assertion),
 ];
 
