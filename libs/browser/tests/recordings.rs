@@ -17,6 +17,7 @@ pub(crate) const FAILURES: &[(&str, usize, FailureClass)] = &[
     ("asserted-frame", 1, FailureClass::Navigation),
     ("asserted-hash", 1, FailureClass::Navigation),
     ("change", 1, FailureClass::Timeout),
+    ("change-box", 2, FailureClass::Assertion),
     ("change-colour", 1, FailureClass::Assertion),
     ("change-editable", 1, FailureClass::Assertion),
     ("change-prefix", 2, FailureClass::Assertion),

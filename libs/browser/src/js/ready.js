@@ -67,7 +67,7 @@ const check = async (el) => {
   if (want === 'present' || (want === 'fill' && el instanceof HTMLInputElement && el.type === 'file')) return { x: 0, y: 0 };
   if (!visible(el)) return { why: 'not visible' };
   if ((want === 'click' || want === 'fill') && el.matches(':disabled')) return { why: 'disabled' };
-  if (want === 'fill' && el.readOnly) return { why: 'read-only' };
+  if (want === 'fill' && el.readOnly && !toggles(el)) return { why: 'read-only' };
   let at = point(el);
   if (at.why) return at;
   const seen = () => at.x >= 0 && at.y >= 0 && at.x < innerWidth && at.y < innerHeight;
