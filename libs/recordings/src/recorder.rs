@@ -13,6 +13,7 @@ use crate::{
 
 pub(crate) use selectors::selector;
 
+mod deep;
 mod selectors;
 mod steps;
 

@@ -79,6 +79,55 @@ fn g2_every_selector_kind_is_read() {
 }
 
 #[test]
+fn g2_puppeteer_s_own_selectors_are_translated_where_a_chain_can_say_them() {
+    let css = |css: &str| Selector::Css(css.into());
+    let pierce = |css: &str| Selector::Pierce(css.into());
+    let text = |text: &str| Selector::Text(text.into());
+    let aria = |name: &str| Selector::Aria { name: Some(name.into()), role: None };
+    for (selector, wanted) in [
+        (json!("#a >>> .b"), vec![css("#a"), pierce(".b")]),
+        (json!("#a>>>>#b >>>> .c"), vec![css("#a"), css("#b"), css(".c")]),
+        (json!(":scope >>> .b"), vec![pierce(".b")]),
+        (json!(">>> b::-p-text(x)"), vec![pierce("b"), text("x")]),
+        (json!("div ::-p-text( It's (so\\)) )"), vec![css("div"), text(" It's (so)) ")]),
+        (json!("::-p-text('a, \\'b')"), vec![text("a, 'b")]),
+        (json!("li::-p-text([)::-p-aria(y)"), vec![css("li"), text("["), aria("y")]),
+        (
+            json!("a ::-p-xpath(.//b[@c=\"),\"])"),
+            vec![css("a"), Selector::XPath(".//b[@c=\"),\"]".into())],
+        ),
+        (json!(["#a >>> #b", "text/x"]), vec![css("#a"), pierce("#b"), text("x")]),
+        (json!("text=x"), vec![text("x")]),
+        (json!(["a", "text=x"]), vec![css("a"), css("text=x")]),
+        (json!("a[b='>>>,'], c:is(d, e)"), vec![css("a[b='>>>,'], c:is(d, e)")]),
+        (json!("a[b=\"::-p-text(x)\"]"), vec![css("a[b=\"::-p-text(x)\"]")]),
+    ] {
+        let flow = one(json!({"type":"hover","selectors":[selector.clone()]})).expect("valid");
+        let found = &flow.steps[0].selectors().expect("selectors").0[0].parts;
+        assert_eq!(*found, wanted, "{selector}");
+    }
+    for selector in [
+        "#a, ::-p-text(b)",
+        "#a >>> b, c",
+        "a >>> >>> b",
+        "a >>>",
+        ">>>",
+        "::-p-text(x) > b",
+        "::-p-text(x).on",
+        "::-p-text",
+        "::-p-text()",
+        "::-p-text(x",
+        "a::-p-mine(x)",
+        "a >>> ::-p-xpath(b)",
+        "::-p-aria([level=\"1\"])",
+    ] {
+        let found = problems(json!({"type":"hover","selectors":["#a", [selector]]}));
+        assert_eq!(found.len(), 1, "{selector}");
+        assert!(found[0].starts_with("step 1 (hover): steps[0].selectors[1][0]: "), "{found:?}");
+    }
+}
+
+#[test]
 fn g2_every_problem_is_told_at_once_with_step_and_field() {
     let file = json!({"timeout": 0, "steps": [
         {"type":"click","selectors":[],"offsetX":"1"},
