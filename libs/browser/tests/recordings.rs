@@ -13,6 +13,7 @@ use crate::{
 /// Which step (0-based) of `fail/NAME.json` must fail, and how.
 pub(crate) const FAILURES: &[(&str, usize, FailureClass)] = &[
     ("asserted", 1, FailureClass::Navigation),
+    ("asserted-close", 3, FailureClass::Navigation),
     ("asserted-dead", 1, FailureClass::Navigation),
     ("asserted-frame", 1, FailureClass::Navigation),
     ("asserted-hash", 1, FailureClass::Navigation),

@@ -1,6 +1,6 @@
 //! What is read, and what is refused with which words.
 
-use gauntlet_core::flow::{Button, Operator, Selector, StepKind, Target};
+use gauntlet_core::flow::{Button, Operator, Scope, Selector, StepKind, Target};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -24,6 +24,39 @@ fn g2_a_page_gets_the_reference_s_time_to_load_unless_its_navigation_is_asserted
     let flow = parse(file.to_string().as_bytes(), "f").unwrap();
     let limits: Vec<_> = flow.steps.iter().map(|step| flow.timeout_of(step).as_millis()).collect();
     assert_eq!(limits, [30_000, 700]);
+}
+
+#[test]
+fn g2_an_asserted_navigation_is_waited_for_where_the_reference_waits() {
+    let asserted = |mut step: Value| {
+        step["assertedEvents"] = json!([{"type": "navigation"}]);
+        one(step).expect("valid").steps.remove(0).navigation.is_some()
+    };
+    for step in [
+        json!({"type":"hover","selectors":["#a"]}),
+        json!({"type":"keyUp","key":"a"}),
+        json!({"type":"scroll","x":0,"y":10}),
+        json!({"type":"waitForExpression","expression":"1"}),
+    ] {
+        assert!(asserted(step.clone()), "{step}");
+    }
+    for step in [
+        json!({"type":"change","selectors":["#a"],"value":"v"}),
+        json!({"type":"scroll","selectors":["#a"],"y":10}),
+        json!({"type":"customStep","name":"n"}),
+    ] {
+        assert!(!asserted(step.clone()), "{step}");
+    }
+}
+
+#[test]
+fn g2_what_looks_like_a_variable_is_text() {
+    let text = "${nbsp}|${KEY_ENTER}|${x}";
+    let flow = one(json!({"type":"change","selectors":["text/${nbsp}"],"value":text})).unwrap();
+    let step = Scope::new(&flow).resolve(&flow.steps[0]).expect("no numbers");
+    assert_eq!(step, flow.steps[0]);
+    let stored = import(to_yaml(&flow).as_bytes(), "f").expect("valid").remove(0);
+    assert_eq!(Scope::new(&stored).resolve(&stored.steps[0]).expect("no numbers"), step);
 }
 
 #[test]
