@@ -55,6 +55,7 @@ pub(crate) const FAILURES: &[(&str, usize, FailureClass)] = &[
     ("selector-chain-text", 1, FailureClass::ElementNotFound),
     ("selector-css", 1, FailureClass::ElementNotFound),
     ("selector-deep", 1, FailureClass::ElementNotFound),
+    ("selector-first", 1, FailureClass::Timeout),
     ("selector-pierce", 1, FailureClass::ElementNotFound),
     ("selector-self", 1, FailureClass::ElementNotFound),
     ("selector-text", 1, FailureClass::ElementNotFound),
