@@ -62,13 +62,14 @@ impl DevTools {
             None => json!({ "objectId": self.object_of((context, document), limit).await? }),
         };
         let answer = self.page(context, QUERY, query(below, name, role), limit).await?;
-        let hits = hits(&answer).filter(|id| Some(*id) != root);
-        Ok(hits.map(|id| json!({ ELEMENT: name_of(context, document, &json!(id)) })).collect())
+        Ok(hits(&answer)
+            .map(|id| json!({ ELEMENT: name_of(context, document, &json!(id)) }))
+            .collect())
     }
 }
 
 impl Session<'_> {
-    /// Returns the elements below `root`, or in the whole document, with this accessible name and role.
+    /// Returns `root` and the elements below it, or those of the whole document, with this accessible name and role.
     pub(crate) async fn accessible(
         &self,
         root: Option<&Value>,
@@ -113,8 +114,7 @@ impl Session<'_> {
         let node = node.parse::<u64>().unwrap_or_default();
         let query = query(json!({ "backendNodeId": node }), name, role);
         let answer = self.driver.cdp(QUERY, query, limit(deadline)).await?;
-        let hits = hits(&answer).filter(|id| *id != node);
-        Ok(hits.map(|id| json!({ ELEMENT: format!("{prefix}.e.{id}") })).collect())
+        Ok(hits(&answer).map(|id| json!({ ELEMENT: format!("{prefix}.e.{id}") })).collect())
     }
 
     async fn accessible_by_bidi(

@@ -18,23 +18,23 @@ pub(crate) fn explain(expression: &str) -> Option<(String, String)> {
     Some((script(&rewritten, "out.left = 'value' in __left ? show(__left.value) : null;"), literal))
 }
 
+/// The expression stands on its own line as in the reference, so that what does not compile there fails here, too: a `;` or a
+/// comment at its end, an `await`. None of our names is known to it but `__left`.
 fn script(expression: &str, after: &str) -> String {
-    let expression = expression.trim().trim_end_matches(';');
     format!(
-        "const __budget = arguments[arguments.length - 1], __left = {{}};
-const show = (v) => {{ try {{ return String(typeof v === 'string' ? JSON.stringify(v) : typeof v === 'object' && v && !(v instanceof Node) ? JSON.stringify(v) : v).slice(0, 500); }} catch {{ return 'something that cannot be shown'; }} }};
-return (async () => {{
-  const until = performance.now() + __budget;
+        "const __left = {{}};
+const __look = () => {{return ({expression});}};
+return (async (look, until) => {{
+  const show = (v) => {{ try {{ return String(typeof v === 'string' ? JSON.stringify(v) : typeof v === 'object' && v && !(v instanceof Node) ? JSON.stringify(v) : v).slice(0, 500); }} catch {{ return 'something that cannot be shown'; }} }};
   for (;;) {{
     const late = new Promise((done) => setTimeout(() => done({{ shown: 'a promise that is still pending' }}), Math.max(1, until - performance.now())));
-    const look = (async () => {{ const v = await ({expression}
-); return {{ truthy: !!v, shown: show(v) }}; }})().catch((error) => ({{ shown: 'threw ' + show(String(error)) }}));
-    const out = await Promise.race([look, late]);
+    const seen = (async () => {{ const v = await look(); return {{ truthy: !!v, shown: show(v) }}; }})().catch((error) => ({{ shown: 'threw ' + show(String(error)) }}));
+    const out = await Promise.race([seen, late]);
     {after}
     if (out.truthy || performance.now() >= until) return out;
     await new Promise((done) => setTimeout(done, 15));
   }}
-}})();"
+}})(__look, performance.now() + arguments[arguments.length - 1]);"
     )
 }
 

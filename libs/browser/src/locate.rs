@@ -1,4 +1,5 @@
-//! Finds a step's element: all alternatives are tried in order, again and again, until one is ready or time is up (G3, G4).
+//! Finds a step's element: the first alternative that finds anything counts, and is looked for again and again until what it
+//! finds is ready or time is up (G3, G4).
 //!
 //! One injected script looks at every alternative per poll. Only `aria/` needs the browser's accessibility tree, so such
 //! alternatives are resolved first and handed to the script as elements.

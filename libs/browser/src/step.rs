@@ -169,7 +169,6 @@ impl Session<'_> {
         }
         match arrived {
             Some(true) => self.check_arrival(step, asserted, deadline).await,
-            Some(false) if matches!(step.kind, StepKind::Close) => Ok(()),
             _ => {
                 let started = self.pages.events().started_since(page, mark);
                 let found = if started { "one that did not finish loading" } else { "none" };

@@ -13,10 +13,12 @@ use crate::{
 /// Which step (0-based) of `fail/NAME.json` must fail, and how.
 pub(crate) const FAILURES: &[(&str, usize, FailureClass)] = &[
     ("asserted", 1, FailureClass::Navigation),
+    ("asserted-close", 3, FailureClass::Navigation),
     ("asserted-dead", 1, FailureClass::Navigation),
     ("asserted-frame", 1, FailureClass::Navigation),
     ("asserted-hash", 1, FailureClass::Navigation),
     ("change", 1, FailureClass::Timeout),
+    ("change-box", 2, FailureClass::Assertion),
     ("change-colour", 1, FailureClass::Assertion),
     ("change-editable", 1, FailureClass::Assertion),
     ("change-prefix", 2, FailureClass::Assertion),
@@ -53,7 +55,10 @@ pub(crate) const FAILURES: &[(&str, usize, FailureClass)] = &[
     ("selector-chain-aria", 1, FailureClass::ElementNotFound),
     ("selector-chain-text", 1, FailureClass::ElementNotFound),
     ("selector-css", 1, FailureClass::ElementNotFound),
+    ("selector-deep", 1, FailureClass::ElementNotFound),
+    ("selector-first", 1, FailureClass::Timeout),
     ("selector-pierce", 1, FailureClass::ElementNotFound),
+    ("selector-self", 1, FailureClass::ElementNotFound),
     ("selector-text", 1, FailureClass::ElementNotFound),
     ("selector-xpath", 1, FailureClass::ElementNotFound),
     ("setViewport", 2, FailureClass::Assertion),
@@ -63,7 +68,10 @@ pub(crate) const FAILURES: &[(&str, usize, FailureClass)] = &[
     ("waitForElement-properties", 1, FailureClass::Assertion),
     ("waitForElement-visible", 1, FailureClass::Assertion),
     ("waitForExpression", 1, FailureClass::Assertion),
+    ("waitForExpression-await", 1, FailureClass::Assertion),
+    ("waitForExpression-comment", 1, FailureClass::Assertion),
     ("waitForExpression-promise", 1, FailureClass::Assertion),
+    ("waitForExpression-semicolon", 1, FailureClass::Assertion),
     ("waitForExpression-syntax", 1, FailureClass::Assertion),
 ];
 

@@ -13,6 +13,7 @@ use crate::{
 
 pub(crate) use selectors::selector;
 
+mod deep;
 mod selectors;
 mod steps;
 
@@ -39,7 +40,11 @@ pub(crate) fn flow(json: &Value, errors: &mut ImportErrors) -> Option<Flow> {
     }
     let steps: Vec<_> =
         steps.iter().enumerate().filter_map(|(index, json)| step(index, json, errors)).collect();
-    Some(Flow { timeout, ..Flow::new(title?, steps) })
+    // What looks like a variable is text there; a value is never expanded again, so this one stays as it is.
+    let placeholder = ("nbsp".to_owned(), "${nbsp}".into());
+    let variables = json.to_string().contains("${nbsp}").then_some(placeholder);
+    let variables = variables.into_iter().collect();
+    Some(Flow { timeout, variables, ..Flow::new(title?, steps) })
 }
 
 fn timeout(fields: &mut Fields<'_>) -> Option<Duration> {
@@ -71,6 +76,7 @@ fn step(index: usize, json: &Value, errors: &mut ImportErrors) -> Option<Step> {
     let frame = if steps::has_frame(&kind) { frame(&mut fields) } else { Vec::new() };
     let navigation = navigation(&mut fields);
     let kind = steps::kind(&kind, &mut fields)?;
+    let navigation = navigation.filter(|_| steps::awaits_navigation(&kind));
     let timeout = match kind {
         StepKind::Navigate { .. } if navigation.is_none() => Some(NAVIGATE_TIMEOUT),
         _ => timeout,

@@ -1,6 +1,6 @@
 //! What is read, and what is refused with which words.
 
-use gauntlet_core::flow::{Button, Operator, Selector, StepKind, Target};
+use gauntlet_core::flow::{Button, Operator, Scope, Selector, StepKind, Target};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -24,6 +24,39 @@ fn g2_a_page_gets_the_reference_s_time_to_load_unless_its_navigation_is_asserted
     let flow = parse(file.to_string().as_bytes(), "f").unwrap();
     let limits: Vec<_> = flow.steps.iter().map(|step| flow.timeout_of(step).as_millis()).collect();
     assert_eq!(limits, [30_000, 700]);
+}
+
+#[test]
+fn g2_an_asserted_navigation_is_waited_for_where_the_reference_waits() {
+    let asserted = |mut step: Value| {
+        step["assertedEvents"] = json!([{"type": "navigation"}]);
+        one(step).expect("valid").steps.remove(0).navigation.is_some()
+    };
+    for step in [
+        json!({"type":"hover","selectors":["#a"]}),
+        json!({"type":"keyUp","key":"a"}),
+        json!({"type":"scroll","x":0,"y":10}),
+        json!({"type":"waitForExpression","expression":"1"}),
+    ] {
+        assert!(asserted(step.clone()), "{step}");
+    }
+    for step in [
+        json!({"type":"change","selectors":["#a"],"value":"v"}),
+        json!({"type":"scroll","selectors":["#a"],"y":10}),
+        json!({"type":"customStep","name":"n"}),
+    ] {
+        assert!(!asserted(step.clone()), "{step}");
+    }
+}
+
+#[test]
+fn g2_what_looks_like_a_variable_is_text() {
+    let text = "${nbsp}|${KEY_ENTER}|${x}";
+    let flow = one(json!({"type":"change","selectors":["text/${nbsp}"],"value":text})).unwrap();
+    let step = Scope::new(&flow).resolve(&flow.steps[0]).expect("no numbers");
+    assert_eq!(step, flow.steps[0]);
+    let stored = import(to_yaml(&flow).as_bytes(), "f").expect("valid").remove(0);
+    assert_eq!(Scope::new(&stored).resolve(&stored.steps[0]).expect("no numbers"), step);
 }
 
 #[test]
@@ -76,6 +109,55 @@ fn g2_every_selector_kind_is_read() {
     assert_eq!(firsts[5], aria("Hello [x] World", None));
     assert_eq!(all.0[5].parts[1], Selector::Aria { name: None, role: Some("generic".into()) });
     assert_eq!(firsts[6], Selector::Css("#a".into()));
+}
+
+#[test]
+fn g2_puppeteer_s_own_selectors_are_translated_where_a_chain_can_say_them() {
+    let css = |css: &str| Selector::Css(css.into());
+    let pierce = |css: &str| Selector::Pierce(css.into());
+    let text = |text: &str| Selector::Text(text.into());
+    let aria = |name: &str| Selector::Aria { name: Some(name.into()), role: None };
+    for (selector, wanted) in [
+        (json!("#a >>> .b"), vec![css("#a"), pierce(".b")]),
+        (json!("#a>>>>#b >>>> .c"), vec![css("#a"), css("#b"), css(".c")]),
+        (json!(":scope >>> .b"), vec![pierce(".b")]),
+        (json!(">>> b::-p-text(x)"), vec![pierce("b"), text("x")]),
+        (json!("div ::-p-text( It's (so\\)) )"), vec![css("div"), text(" It's (so)) ")]),
+        (json!("::-p-text('a, \\'b')"), vec![text("a, 'b")]),
+        (json!("li::-p-text([)::-p-aria(y)"), vec![css("li"), text("["), aria("y")]),
+        (
+            json!("a ::-p-xpath(.//b[@c=\"),\"])"),
+            vec![css("a"), Selector::XPath(".//b[@c=\"),\"]".into())],
+        ),
+        (json!(["#a >>> #b", "text/x"]), vec![css("#a"), pierce("#b"), text("x")]),
+        (json!("text=x"), vec![text("x")]),
+        (json!(["a", "text=x"]), vec![css("a"), css("text=x")]),
+        (json!("a[b='>>>,'], c:is(d, e)"), vec![css("a[b='>>>,'], c:is(d, e)")]),
+        (json!("a[b=\"::-p-text(x)\"]"), vec![css("a[b=\"::-p-text(x)\"]")]),
+    ] {
+        let flow = one(json!({"type":"hover","selectors":[selector.clone()]})).expect("valid");
+        let found = &flow.steps[0].selectors().expect("selectors").0[0].parts;
+        assert_eq!(*found, wanted, "{selector}");
+    }
+    for selector in [
+        "#a, ::-p-text(b)",
+        "#a >>> b, c",
+        "a >>> >>> b",
+        "a >>>",
+        ">>>",
+        "::-p-text(x) > b",
+        "::-p-text(x).on",
+        "::-p-text",
+        "::-p-text()",
+        "::-p-text(x",
+        "a::-p-mine(x)",
+        "a >>> ::-p-xpath(b)",
+        "::-p-aria([level=\"1\"])",
+    ] {
+        let found = problems(json!({"type":"hover","selectors":["#a", [selector]]}));
+        assert_eq!(found.len(), 1, "{selector}");
+        assert!(found[0].starts_with("step 1 (hover): steps[0].selectors[1][0]: "), "{found:?}");
+    }
 }
 
 #[test]

@@ -39,4 +39,5 @@ const fits = (el) => {
   if (role && !roles(el).includes(role) && !(implied[role] && el.matches(implied[role]))) return false;
   return label === null || says(el).some((text) => flat(text).includes(flat(label)));
 };
-return [...deep(inside(root))].filter(fits).slice(0, most);
+const all = root === document.documentElement ? deep(root) : [root, ...deep(inside(root))];
+return [...all].filter(fits).slice(0, most);

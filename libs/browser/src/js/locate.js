@@ -40,7 +40,10 @@ const byText = (root, text) => {
     }
     return hits;
   };
-  return down(root === document ? (document.body || document.documentElement) : root);
+  const inner = down(root === document ? document.documentElement : root);
+  if (inner.length || root === document) return inner;
+  const self = root instanceof ShadowRoot ? root.host : root;
+  return texts(cache, self).includes(text) ? [self] : [];
 };
 const byXPath = (root, path) => {
   const hits = document.evaluate(path, root, null, XPathResult.ORDERED_NODE_SNAPSHOT_TYPE, null);

@@ -21,5 +21,7 @@ const attribute = (el, key) => {
   const property = el[key];
   return property === undefined || property === null || typeof property === 'object' || typeof property === 'function' ? null : String(property);
 };
+// What a click turns on or off, whatever its value is.
+const toggles = (el) => (el instanceof HTMLInputElement ? ['checkbox', 'radio'].includes(el.type) : ['checkbox', 'radio', 'switch'].includes(el.getAttribute('role')));
 const editable = (el) => !el.disabled && !el.readOnly;
 const checked = (el) => (el instanceof HTMLOptionElement ? el.selected : el instanceof HTMLInputElement ? el.checked : el.getAttribute('aria-checked') === 'true');

@@ -67,7 +67,7 @@ const check = async (el) => {
   if (want === 'present' || (want === 'fill' && el instanceof HTMLInputElement && el.type === 'file')) return { x: 0, y: 0 };
   if (!visible(el)) return { why: 'not visible' };
   if ((want === 'click' || want === 'fill') && el.matches(':disabled')) return { why: 'disabled' };
-  if (want === 'fill' && el.readOnly) return { why: 'read-only' };
+  if (want === 'fill' && el.readOnly && !toggles(el)) return { why: 'read-only' };
   let at = point(el);
   if (at.why) return at;
   const seen = () => at.x >= 0 && at.y >= 0 && at.x < innerWidth && at.y < innerHeight;
@@ -108,12 +108,17 @@ const look = async () => {
     try { el = hits(alternative)[0]; } catch (error) { why.push(String(error.message)); continue; }
     if (!el) { why.push(null); continue; }
     const state = await check(el);
-    if (state.why) { why.push(`${name(el)} is ${state.why}`); continue; }
-    const middle = centre(el);
-    const done = act(el, given);
-    if (!done || !done.refused) return { index, element: el, x: Math.round(state.x - middle.x), y: Math.round(state.y - middle.y), left: state.x, top: state.y, done };
-    why.push(`${name(el)} is not right: ${done.refused}`);
-    refused = refused || done;
+    if (state.why) why.push(`${name(el)} is ${state.why}`);
+    else {
+      const middle = centre(el);
+      const done = act(el, given);
+      if (!done || !done.refused) return { index, element: el, x: Math.round(state.x - middle.x), y: Math.round(state.y - middle.y), left: state.x, top: state.y, done };
+      why.push(`${name(el)} is not right: ${done.refused}`);
+      refused = refused || done;
+    }
+    // What is found is meant, though it may take its time: another selector may find something else. Only an accessible name,
+    // which more than one element may have, gives way.
+    if (!alternative.elements) break;
   }
   return { why, refused };
 };

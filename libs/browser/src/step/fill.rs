@@ -22,7 +22,11 @@ impl Session<'_> {
     ) -> Result<Done, Stop> {
         let act = Act { script: FILL, given: json!({ "value": value }) };
         let ready = self.ready(step, selectors, Want::Fill, act, deadline).await?;
-        if ready.done["file"] == true {
+        if ready.done["click"] == true {
+            let want = Want::Click(None);
+            let ready = self.ready(step, selectors, want, Act::nothing(), deadline).await?;
+            self.press_at(&ready, deadline).await?;
+        } else if ready.done["file"] == true {
             self.give_files(&ready.element, value, deadline).await?;
         } else if let Some(text) = ready.done["type"].as_str() {
             self.type_text(text, deadline).await?;

@@ -1,9 +1,12 @@
-//! Selectors: alternatives, chains through shadow roots, and the five kinds by prefix.
+//! Selectors: alternatives, chains through shadow roots, and the five kinds by prefix or by Puppeteer's own syntax.
 
 use gauntlet_core::flow::{Chain, Selector, Selectors};
 use serde_json::Value;
 
+use super::deep;
 use crate::fields::{Fields, type_of};
+
+const PREFIXES: [&str; 4] = ["aria", "text", "xpath", "pierce"];
 
 /// Reads the required `selectors`.
 pub(super) fn selectors(fields: &mut Fields<'_>) -> Option<Selectors> {
@@ -42,17 +45,36 @@ fn chain(index: usize, alternative: &Value, fields: &mut Fields<'_>) -> Option<C
         fields.wrong(&path, "must not be empty");
         return None;
     }
-    let mut chain = Vec::with_capacity(parts.len());
+    let (mut chain, mut is_whole) = (Vec::with_capacity(parts.len()), true);
     for (part_index, part) in parts.iter().enumerate() {
         let path =
             if alternative.is_string() { path.clone() } else { format!("{path}[{part_index}]") };
-        match part.as_str().map(selector) {
-            Some(Ok(part)) => chain.push(part),
-            Some(Err(message)) => fields.wrong(&path, message),
-            None => fields.wrong(&path, format!("must be a string, not {}", type_of(part))),
-        }
+        let wrong = match part.as_str().map(|text| link(text, parts.len() == 1)) {
+            Some(Ok(links)) => {
+                chain.extend(links);
+                continue;
+            }
+            Some(Err(message)) => message.to_owned(),
+            None => format!("must be a string, not {}", type_of(part)),
+        };
+        fields.wrong(&path, wrong);
+        is_whole = false;
     }
-    (chain.len() == parts.len()).then_some(Chain { parts: chain, unique: false })
+    is_whole.then_some(Chain { parts: chain, unique: false })
+}
+
+/// Reads a link of a chain, which may be a chain itself. Puppeteer takes `=` for the `/` of a prefix, but not within a chain.
+fn link(text: &str, alone: bool) -> Result<Vec<Selector>, &'static str> {
+    let has_prefix = |separator| {
+        text.split_once(separator).filter(|(prefix, _)| PREFIXES.contains(prefix)).is_some()
+    };
+    if has_prefix('/') || text.starts_with("css/") {
+        return Ok(vec![selector(text)?]);
+    }
+    if alone && has_prefix('=') {
+        return Ok(vec![selector(&text.replacen('=', "/", 1))?]);
+    }
+    deep::parts(text)
 }
 
 /// Reads one selector by its prefix.
@@ -69,11 +91,15 @@ pub(crate) fn selector(text: &str) -> Result<Selector, &'static str> {
         // The reference keeps a `css/` prefix and then finds nothing; we take it as what was meant.
         (Selector::Css, text.strip_prefix("css/").unwrap_or(text))
     };
-    if rest.trim().is_empty() { Err("must not be empty") } else { Ok(make(rest.to_owned())) }
+    not_empty(rest).map(make)
+}
+
+pub(super) fn not_empty(text: &str) -> Result<String, &'static str> {
+    if text.trim().is_empty() { Err("must not be empty") } else { Ok(text.to_owned()) }
 }
 
 /// Reads `NAME[role="button"]`: the attributes `name` and `role`, and what is left over as the name.
-fn aria(text: &str) -> Result<Selector, &'static str> {
+pub(super) fn aria(text: &str) -> Result<Selector, &'static str> {
     let (mut name, mut role) = (None, None);
     let mut left = String::new();
     let mut rest = text;

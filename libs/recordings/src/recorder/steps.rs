@@ -18,6 +18,17 @@ pub(super) fn has_frame(kind: &str) -> bool {
     !matches!(kind, "setViewport" | "close" | "emulateNetworkConditions" | "keyDown" | "keyUp")
 }
 
+/// Tells whether a navigation asserted at this step is waited for. The reference forgets it where it fills in or scrolls an
+/// element, and does nothing at all for a custom step.
+pub(super) fn awaits_navigation(kind: &StepKind) -> bool {
+    !matches!(
+        kind,
+        StepKind::Change { .. }
+            | StepKind::Scroll { selectors: Some(_), .. }
+            | StepKind::Custom { .. }
+    )
+}
+
 /// Reads the step's own fields; `None` if any of them is wrong (which is then noted).
 pub(super) fn kind(kind: &str, fields: &mut Fields<'_>) -> Option<StepKind> {
     match kind {

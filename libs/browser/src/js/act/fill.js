@@ -16,6 +16,12 @@ const act = (el, { value, again }) => {
     el.focus();
     return {};
   }
+  // Every text turns a box on, even `false`; none turns it off.
+  if (toggles(el)) {
+    const said = el.getAttribute('aria-checked');
+    const mixed = el.indeterminate || said === 'mixed';
+    return { click: mixed || (el.checked || said === 'true') !== (value !== '') };
+  }
   // After a look into a frame WebKit types into it, though the focus seems to be here.
   window.focus();
   const form = el instanceof HTMLInputElement || el instanceof HTMLTextAreaElement;
