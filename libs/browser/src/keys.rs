@@ -1,5 +1,7 @@
 //! Names of keys as `WebDriver` key values: Puppeteer's (`Enter`, `KeyA`) and Selenium's (`${KEY_ENTER}` inside a text).
 
+use gauntlet_core::flow::special_key;
+
 /// Returns the `WebDriver` value of a key by Puppeteer's name for it, or `None` if there is no such key.
 pub(crate) fn value_of(key: &str) -> Option<char> {
     let mut chars = key.chars();
@@ -14,7 +16,7 @@ pub(crate) fn value_of(key: &str) -> Option<char> {
 }
 
 /// Returns the `WebDriver` value to type one character.
-pub(crate) fn typed(c: char) -> Option<char> {
+fn typed(c: char) -> Option<char> {
     match c {
         '\r' => None,
         '\n' => Some('\u{E007}'),
@@ -75,6 +77,12 @@ fn coded(key: &str) -> Option<char> {
     US.iter().find(|(.., code, _)| *code == key).map(|(plain, ..)| *plain)
 }
 
+/// Returns the key presses and releases that type `text`, in which nothing is the name of a key.
+pub(crate) fn plain(text: &str) -> Vec<Stroke> {
+    let typed = text.chars().filter_map(typed);
+    typed.flat_map(|key| [Stroke::Down(key), Stroke::Up(key)]).collect()
+}
+
 /// Returns the key presses and releases that type `text`, in which `${KEY_NAME}` names a key. As in Selenium, a modifier
 /// stays down until `${KEY_NULL}` or the end.
 ///
@@ -87,7 +95,7 @@ pub(crate) fn strokes(text: &str) -> Result<Vec<Stroke>, String> {
         let key = match key_name(rest) {
             Some(name) => {
                 rest = &rest[NAME_START.len() + name.len() + 1..];
-                Some(selenium(name).ok_or_else(|| name.to_owned())?)
+                Some(special_key(name).ok_or_else(|| name.to_owned())?)
             }
             None => {
                 rest = &rest[c.len_utf8()..];
@@ -127,53 +135,6 @@ fn key_name(text: &str) -> Option<&str> {
 
 fn is_modifier(key: char) -> bool {
     matches!(key, '\u{E008}'..='\u{E00A}' | '\u{E03D}' | '\u{E050}'..='\u{E053}')
-}
-
-fn selenium(name: &str) -> Option<char> {
-    let code = match name {
-        "NULL" => 0xE000,
-        "CANCEL" => 0xE001,
-        "HELP" => 0xE002,
-        "BACK_SPACE" | "BACKSPACE" | "BKSP" => 0xE003,
-        "TAB" => 0xE004,
-        "CLEAR" => 0xE005,
-        "RETURN" => 0xE006,
-        "ENTER" => 0xE007,
-        "SHIFT" => 0xE008,
-        "CONTROL" | "CTRL" => 0xE009,
-        "ALT" => 0xE00A,
-        "PAUSE" => 0xE00B,
-        "ESCAPE" | "ESC" => 0xE00C,
-        "SPACE" => 0xE00D,
-        "PAGE_UP" | "PGUP" => 0xE00E,
-        "PAGE_DOWN" | "PGDN" => 0xE00F,
-        "END" => 0xE010,
-        "HOME" => 0xE011,
-        "ARROW_LEFT" | "LEFT" => 0xE012,
-        "ARROW_UP" | "UP" => 0xE013,
-        "ARROW_RIGHT" | "RIGHT" => 0xE014,
-        "ARROW_DOWN" | "DOWN" => 0xE015,
-        "INSERT" | "INS" => 0xE016,
-        "DELETE" | "DEL" => 0xE017,
-        "SEMICOLON" => 0xE018,
-        "EQUALS" => 0xE019,
-        "MULTIPLY" | "MUL" => 0xE024,
-        "ADD" | "PLUS" => 0xE025,
-        "SEPARATOR" | "SEP" => 0xE026,
-        "SUBTRACT" | "MINUS" => 0xE027,
-        "DECIMAL" | "PERIOD" => 0xE028,
-        "DIVIDE" | "DIV" => 0xE029,
-        "COMMAND" | "META" => 0xE03D,
-        _ => {
-            return match name.strip_prefix("NUMPAD").or_else(|| name.strip_prefix('N')) {
-                Some(digit) => {
-                    single(digit)?.to_digit(10).and_then(|digit| char::from_u32(0xE01A + digit))
-                }
-                None => function(name),
-            };
-        }
-    };
-    char::from_u32(code)
 }
 
 fn single(text: &str) -> Option<char> {
@@ -254,6 +215,7 @@ pub(crate) fn describe(value: char, shift: bool) -> Key {
             plain(&format!("F{nth}"), 111 + nth)
         }
         0xE03D => Key::new("Meta", "MetaLeft", 91, 1),
+        0xE040 => plain("ZenkakuHankaku", 244),
         0xE050 => Key::new("Shift", "ShiftRight", 16, 2),
         0xE051 => Key::new("Control", "ControlRight", 17, 2),
         0xE052 => Key::new("Alt", "AltRight", 18, 2),
@@ -364,6 +326,7 @@ mod tests {
             ])
         );
         assert_eq!(strokes("${KEY_SHIFT}x").map(|all| all.len()), Ok(4), "released at the end");
+        assert_eq!(strokes("${KEY_ZENKAKU_HANKAKU}").map(|all| all.len()), Ok(2));
         assert_eq!(strokes("${KEY_NOPE}"), Err("NOPE".to_owned()));
         assert_eq!(strokes("${other}").map(|all| all.len()), Ok(16), "no key: typed as it is");
     }
