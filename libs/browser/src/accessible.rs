@@ -16,7 +16,7 @@ use crate::{
 /// Elements of one page that a browser without a query for it is asked about.
 const CANDIDATES_MAX: u32 = 40;
 /// How classic `WebDriver` marks a shadow root in JSON.
-const SHADOW: &str = "shadow-6066-11e4-a52e-4f735466cecf";
+pub(crate) const SHADOW: &str = "shadow-6066-11e4-a52e-4f735466cecf";
 const SHADOWS: &str = "const [root] = arguments;
 return [root, ...deep(inside(root))].map((el) => el.shadowRoot).filter(Boolean).slice(0, 40);";
 const CANDIDATES: &str = include_str!("js/accessible.js");

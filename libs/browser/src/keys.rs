@@ -9,15 +9,13 @@ pub(crate) enum Stroke {
     Up(Key),
 }
 
-impl Stroke {
-    /// Returns the movements that type a character of a text; none for half of a line's end.
-    pub(crate) fn typing(c: char) -> Option<[Self; 2]> {
-        typed(c).map(Key::of).map(Self::pressing)
-    }
+/// Returns the key presses and releases that type `text`, in which nothing is the name of a key.
+pub(crate) fn plain(text: &str) -> Vec<Stroke> {
+    text.chars().filter_map(typed).map(Key::of).flat_map(press).collect()
+}
 
-    fn pressing(key: Key) -> [Self; 2] {
-        [Self::Down(key.clone()), Self::Up(key)]
-    }
+fn press(key: Key) -> [Stroke; 2] {
+    [Stroke::Down(key.clone()), Stroke::Up(key)]
 }
 
 /// Returns the `WebDriver` value to type one character.
@@ -56,7 +54,7 @@ pub(crate) fn strokes(text: &str) -> Result<Vec<Stroke>, String> {
                 strokes.push(Stroke::Down(Key::of(key)));
                 held.push(Key::of(key));
             }
-            Some(key) => strokes.extend(Stroke::pressing(Key::of(key))),
+            Some(key) => strokes.extend(press(Key::of(key))),
         }
     }
     strokes.extend(held.drain(..).rev().map(Stroke::Up));
@@ -99,6 +97,7 @@ mod tests {
             ])
         );
         assert_eq!(strokes("${KEY_SHIFT}x").map(|all| all.len()), Ok(4), "released at the end");
+        assert_eq!(strokes("${KEY_ZENKAKU_HANKAKU}").map(|all| all.len()), Ok(2));
         assert_eq!(strokes("${KEY_NOPE}"), Err("NOPE".to_owned()));
         assert_eq!(strokes("${other}").map(|all| all.len()), Ok(16), "no key: typed as it is");
     }

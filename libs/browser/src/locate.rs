@@ -1,8 +1,8 @@
 //! Finds a step's element: the first alternative that finds anything counts, and is looked for again and again until what it
 //! finds is ready or time is up (G3, G4).
 //!
-//! One injected script looks at every alternative per poll. Only `aria/` needs the browser's accessibility tree, so such
-//! alternatives are resolved first and handed to the script as elements.
+//! One injected script looks at every alternative per poll. Only the browser knows accessible names, and its driver what can
+//! be read of a link, so such alternatives are resolved first and handed to the script as elements.
 
 use std::time::Duration;
 
@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::{
+    accessible::SHADOW,
     error::DriverError,
-    session::{POLL, Session, Stop},
+    session::{POLL, Session, Stop, limit},
 };
 
 /// How classic `WebDriver` marks an element in JSON.
@@ -175,7 +176,7 @@ impl Session<'_> {
     /// question for itself. The look after it shows whether the element stands still.
     async fn glance(&self, selectors: &Selectors, deadline: Instant) -> Value {
         let (named, plain): (Vec<_>, Vec<_>) =
-            selectors.0.iter().partition(|chain| is_named(chain));
+            selectors.0.iter().partition(|chain| is_asked_for(chain));
         if named.is_empty() || plain.is_empty() || self.near().is_none() {
             return Value::Null;
         }
@@ -191,7 +192,7 @@ impl Session<'_> {
     ) -> Result<Value, DriverError> {
         let mut all = Vec::with_capacity(selectors.0.len());
         for chain in &selectors.0 {
-            all.push(if is_named(chain) {
+            all.push(if is_asked_for(chain) {
                 json!({ "elements": self.walk(chain, deadline).await?, "unique": chain.unique })
             } else {
                 alternative(chain)
@@ -200,7 +201,7 @@ impl Session<'_> {
         Ok(Value::Array(all))
     }
 
-    /// Walks a chain with `aria/` in it, part by part.
+    /// Walks a chain that the browser is asked for, part by part.
     async fn walk(&self, chain: &Chain, deadline: Instant) -> Result<Vec<Value>, DriverError> {
         // None is the document.
         let mut found = vec![None];
@@ -211,6 +212,12 @@ impl Session<'_> {
                     Selector::Aria { name, role } => {
                         let wanted = (name.as_deref(), role.as_deref());
                         self.accessible(root.as_ref(), wanted, deadline).await?
+                    }
+                    Selector::LinkText(text) => {
+                        self.links(root.as_ref(), ("link text", text), deadline).await?
+                    }
+                    Selector::PartialLinkText(text) => {
+                        self.links(root.as_ref(), ("partial link text", text), deadline).await?
                     }
                     other => {
                         let script = with_locate(
@@ -231,11 +238,39 @@ impl Session<'_> {
         }
         Ok(found.into_iter().flatten().collect())
     }
+
+    /// Finds links by what can be read of them, below an element or in the whole document.
+    async fn links(
+        &self,
+        root: Option<&Value>,
+        (using, text): (&str, &str),
+        deadline: Instant,
+    ) -> Result<Vec<Value>, DriverError> {
+        let path = match root {
+            None => "elements".to_owned(),
+            Some(root) => {
+                let script = with_locate("return inside(arguments[0]);");
+                // Only the driver names shadow roots.
+                let inside = self.execute(&script, json!([root]), deadline).await?;
+                let id = |mark: &str| inside[mark].as_str();
+                match (id(SHADOW), id(ELEMENT)) {
+                    (Some(id), _) => format!("shadow/{id}/elements"),
+                    (_, id) => format!("element/{}/elements", id.unwrap_or_default()),
+                }
+            }
+        };
+        let found = json!({ "using": using, "value": text });
+        let found = self.driver.tell(&path, found, limit(deadline)).await?;
+        Ok(found.as_array().cloned().unwrap_or_default())
+    }
 }
 
-/// Tells whether only the browser's accessibility tree knows what is meant.
-fn is_named(chain: &Chain) -> bool {
-    chain.parts.iter().any(|part| matches!(part, Selector::Aria { .. }))
+/// Tells whether the browser must be asked what is meant, since no script can find it.
+fn is_asked_for(chain: &Chain) -> bool {
+    let asked = |part: &Selector| {
+        matches!(part, Selector::Aria { .. } | Selector::LinkText(_) | Selector::PartialLinkText(_))
+    };
+    chain.parts.iter().any(asked)
 }
 
 fn alternative(chain: &Chain) -> Value {
@@ -248,10 +283,10 @@ fn part(selector: &Selector) -> Value {
         Selector::Text(value) => json!({ "kind": "text", "value": value }),
         Selector::XPath(value) => json!({ "kind": "xpath", "value": value }),
         Selector::Pierce(value) => json!({ "kind": "pierce", "value": value }),
-        Selector::LinkText(value) => json!({ "kind": "link", "value": value }),
-        Selector::PartialLinkText(value) => json!({ "kind": "partial", "value": value }),
         Selector::HasText { css, text } => json!({ "kind": "has", "value": css, "text": text }),
-        Selector::Aria { .. } => json!({ "kind": "aria" }),
+        Selector::Aria { .. } | Selector::LinkText(_) | Selector::PartialLinkText(_) => {
+            json!({ "kind": "asked for" })
+        }
     }
 }
 
@@ -263,8 +298,8 @@ fn not_ready(selectors: &Selectors, seen: &Value) -> Stop {
             has.map_or_else(|| refused.to_owned(), |has| format!("{refused}; it has {has}"));
         let class =
             if has.is_some() { FailureClass::ElementNotFound } else { FailureClass::Assertion };
-        return Stop::failure(class, "the control does not take the value")
-            .because("a control that takes the value", found);
+        return Stop::failure(class, "the element cannot do what the step asks")
+            .because(format!("an element that can: {selectors}"), found);
     }
     let reasons: Vec<_> =
         seen["why"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();

@@ -47,7 +47,8 @@ fn held(on: &str, modifiers: &[Modifier]) -> Step {
 }
 
 pub(crate) fn typing(into: &str, text: &str, clear: bool) -> Step {
-    let typing = Type { selectors: css(into), text: text.to_owned(), clear, delay: None };
+    let typing =
+        Type { selectors: css(into), text: text.to_owned(), clear, keys: true, delay: None };
     step(StepKind::Type(typing))
 }
 

@@ -131,6 +131,18 @@ async fn page(name: &str) -> Html<String> {
             "texts",
             "<table><tr id=row><td>1</td><td>2</td><td></td><td>4</td></tr></table><div id=parts><p>a</p><p>b</p></div><pre id=code>if x:\n  y = 1</pre><div id=inner style='visibility:hidden'><b style='visibility:visible'>seen</b></div><div style='max-height:0;overflow:hidden'><button id=folded>folded</button></div>",
         ),
+        (
+            "controls",
+            "<p id=out>-</p><form onsubmit=\"event.preventDefault(); out.textContent = 'submitted'\"><input id=text></form><div id=plain>plain</div><div id=tab tabindex=0>tab</div><div id=note contenteditable><b id=bold>old</b></div><input id=date type=date><input id=time type=time><input id=box type=checkbox style='opacity:0'><button id=faint style='opacity:0' onclick=\"out.textContent = 'clicked'\">faint</button><button id=dawns style='opacity:0' onclick=\"out.textContent = 'dawned'\">dawns</button><select id=size onchange=\"out.textContent += '!'\"><option value=s>Small</option><option value=l style='text-transform:uppercase'>large&nbsp; one</option></select><select id=many multiple><option value=a>A</option><option value=b>B</option></select><script>setTimeout(() => { dawns.style.opacity = 1; }, 500)</script>",
+        ),
+        (
+            "links",
+            "<a href=# style='text-transform:uppercase'>shout</a><a href=#>two  words &amp;&nbsp;more<p>below</p></a><a href=# style='opacity:0'>faint</a><div style='height:0;overflow:hidden'><a href=#>folded</a></div><div id=host></div><script>host.attachShadow({ mode: 'open' }).innerHTML = '<a href=#>deep</a>'</script>",
+        ),
+        (
+            "attributes",
+            "<a id=link>link</a><a id=empty href=''>empty</a><form id=form action=/go></form><input id=box type=checkbox checked><select><option>one</option><option id=option selected>two</option></select><svg id=drawing class=art width=20></svg><p id=plain>plain</p>",
+        ),
         ("greets", "<script>alert('hello')</script><p id=out>after</p>"),
         (
             "strays",

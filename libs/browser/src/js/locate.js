@@ -57,8 +57,6 @@ const part = (root, { kind, value, text }) => {
   if (kind === 'pierce') return [...deep(root)].filter((el) => el.matches(value));
   if (kind === 'xpath') return byXPath(root, value);
   if (kind === 'text') return byText(root, value);
-  if (kind === 'link') return [...root.querySelectorAll('a')].filter((el) => said(el) === value.trim());
-  if (kind === 'partial') return [...root.querySelectorAll('a')].filter((el) => said(el).includes(value));
   if (kind === 'has') return [...root.querySelectorAll(value)].filter((el) => words(el.textContent).includes(words(text)));
   throw new Error('unknown selector kind ' + kind);
 };

@@ -7,14 +7,18 @@ const reads = {
   checked,
   editable,
   present: () => true,
-  // A select's value, and the text of the option that has it.
-  label: (el) => (el.selectedOptions && el.selectedOptions.length ? el.selectedOptions[0].text : null),
   count: (el, all) => all.length,
 };
 const why = [];
 for (const [index, alternative] of alternatives.entries()) {
   let found;
   try { found = hits(alternative); } catch (error) { why.push(String(error.message)); continue; }
+  if (subject === 'label' && found.length) {
+    // What is read is the option that is selected.
+    const [option] = found[0].selectedOptions || [];
+    if (!option) { why.push(`${name(found[0])} has no option that is selected`); continue; }
+    found = [option];
+  }
   if (found.length) return { index, value: reads[subject]?.(found[0], found), found: found[0] };
 }
 return { why };

@@ -169,7 +169,7 @@ impl Session<'_> {
             let mut answer = session.examine(&script, json!([all, subject, key]), deadline).await?;
             // As whoever speaks WebDriver sees it: no two other definitions agree with that one.
             let what = match subject {
-                "text" => "text",
+                "text" | "label" => "text",
                 "visible" => "displayed",
                 _ => return Ok(answer),
             };
@@ -244,8 +244,6 @@ fn verdict(check: &Check, value: Option<&Value>) -> Option<bool> {
 }
 
 fn refuted(check: &Check, seen: &Seen) -> Stop {
-    let not = if check.negated { "not " } else { "" };
-    let subject = check.subject.name();
     let Some(value) = &seen.value else {
         return match (&check.subject, check.subject.selectors()) {
             (Subject::Dialog(_), _) | (_, None) => {
@@ -255,14 +253,31 @@ fn refuted(check: &Check, seen: &Seen) -> Stop {
             (_, Some(selectors)) => locate::not_found(selectors, &seen.why),
         };
     };
-    let expected = match check.comparison.expected() {
-        Some(text) => format!("{not}{text:?}"),
-        None => format!("{not}{subject}"),
+    let not = |is_so: bool| if is_so { "" } else { "not " };
+    let wanted = !check.negated;
+    let (message, expected, found) = match (check.comparison.expected(), &check.subject) {
+        (Some(text), subject) => (
+            format!("the {} is not as expected", words(subject)),
+            format!("{}{text:?}", not(wanted)),
+            format!("{:?}", value.to_string()),
+        ),
+        (None, Subject::Expression(_)) => (
+            "the expression is not as expected".to_owned(),
+            format!("{}true", not(wanted)),
+            value.to_string(),
+        ),
+        (None, state) => {
+            let state = |is_so| format!("{}{}", not(is_so), words(state));
+            (format!("the element is {}", state(!wanted)), state(wanted), state(!wanted))
+        }
     };
-    let found = match &check.comparison {
-        Comparison::Holds => value.to_string(),
-        _ => format!("{:?}", value.to_string()),
-    };
-    Stop::failure(FailureClass::Assertion, format!("the {subject} is not as expected"))
-        .because(expected, found)
+    Stop::failure(FailureClass::Assertion, message).because(expected, found)
+}
+
+/// Says what is looked at as one would tell a person.
+fn words(subject: &Subject) -> &'static str {
+    match subject {
+        Subject::SelectedLabel(_) => "selected label",
+        other => other.name(),
+    }
 }

@@ -27,7 +27,11 @@ impl Session<'_> {
         deadline: Instant,
     ) -> Result<Done, Stop> {
         let text = &typing.text;
-        let strokes = keys::strokes(text).map_err(|name| no_such_key(&name))?;
+        let strokes = if typing.keys {
+            keys::strokes(text).map_err(|name| no_such_key(&name))?
+        } else {
+            keys::plain(text)
+        };
         let act = Act { script: FOCUS, given: json!({ "clear": typing.clear, "value": text }) };
         let ready = self.ready(step, &typing.selectors, Want::Fill, act, deadline).await?;
         if ready.done["file"] == true {
@@ -58,8 +62,7 @@ impl Session<'_> {
         if self.beyond_keys(text) {
             return self.insert(text, deadline).await;
         }
-        let strokes: Vec<_> = text.chars().filter_map(Stroke::typing).flatten().collect();
-        self.stroke(&strokes, deadline).await
+        self.stroke(&keys::plain(text), deadline).await
     }
 
     /// Tells whether a text has characters that the driver's keyboard does not know: for chromedriver those beyond the basic

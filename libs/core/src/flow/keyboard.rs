@@ -169,7 +169,7 @@ static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
 /// Name, code, number, location, and `WebDriver`'s character or 0.
 type Special<'s> = (&'s str, &'s str, u32, u8, u32);
 
-const SPECIAL: [Special<'_>; 67] = [
+const SPECIAL: [Special<'_>; 68] = [
     ("Cancel", "Abort", 3, 0, 0xE001),
     ("Help", "Help", 47, 0, 0xE002),
     ("Backspace", "Backspace", 8, 0, 0xE003),
@@ -215,6 +215,7 @@ const SPECIAL: [Special<'_>; 67] = [
     ("NonConvert", "NonConvert", 29, 0, 0),
     ("Accept", "", 30, 0, 0),
     ("ModeChange", "", 31, 0, 0),
+    ("ZenkakuHankaku", "", 244, 0, 0xE040),
     ("AudioVolumeMute", "AudioVolumeMute", 173, 0, 0),
     ("AudioVolumeDown", "AudioVolumeDown", 174, 0, 0),
     ("AudioVolumeUp", "AudioVolumeUp", 175, 0, 0),

@@ -29,22 +29,21 @@ pub fn special_key(name: &str) -> Option<char> {
         "ARROW_UP" | "UP" => 0x13,
         "ARROW_RIGHT" | "RIGHT" => 0x14,
         "ARROW_DOWN" | "DOWN" => 0x15,
-        "INSERT" => 0x16,
+        "INSERT" | "INS" => 0x16,
         "DELETE" | "DEL" => 0x17,
         "SEMICOLON" => 0x18,
         "EQUALS" => 0x19,
-        "MULTIPLY" => 0x24,
-        "ADD" => 0x25,
+        "MULTIPLY" | "MUL" => 0x24,
+        "ADD" | "PLUS" => 0x25,
         "SEPARATOR" | "SEP" => 0x26,
-        "SUBTRACT" => 0x27,
-        "DECIMAL" => 0x28,
-        "DIVIDE" => 0x29,
+        "SUBTRACT" | "MINUS" => 0x27,
+        "DECIMAL" | "PERIOD" => 0x28,
+        "DIVIDE" | "DIV" => 0x29,
         "COMMAND" | "META" => 0x3D,
         "ZENKAKU_HANKAKU" => 0x40,
-        _ => match (name.strip_prefix("NUMPAD"), name.strip_prefix('F')) {
-            (Some(number), _) => 0x1A + digit(number)?,
-            (None, Some(number)) => 0x30 + function(number)?,
-            (None, None) => return None,
+        _ => match name.strip_prefix("NUMPAD").or(name.strip_prefix('N')) {
+            Some(number) => 0x1A + digit(number)?,
+            None => 0x30 + function(name.strip_prefix('F')?)?,
         },
     };
     char::from_u32(FIRST + offset)
@@ -56,7 +55,12 @@ mod tests {
 
     #[test]
     fn keys_have_the_characters_that_webdriver_knows() {
-        let known = [("ENTER", '\u{e007}'), ("F12", '\u{e03c}'), ("NUMPAD9", '\u{e023}')];
+        let known = [
+            ("ENTER", '\u{e007}'),
+            ("F12", '\u{e03c}'),
+            ("NUMPAD9", '\u{e023}'),
+            ("N9", '\u{e023}'),
+        ];
         for (name, key) in known {
             assert_eq!(special_key(name), Some(key));
         }

@@ -185,7 +185,7 @@ pub struct SelectOption {
 /// What choosing an option does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SelectMode {
-    /// Selects the option; of a multiple select the others stay as a click leaves them.
+    /// Clicks the option; in a multiple select this takes away one that is selected, and leaves the others alone.
     #[default]
     Set,
     /// Selects the option too.
@@ -209,7 +209,7 @@ pub enum OptionBy {
     NthChild(String),
 }
 
-/// Typing with real keys. `${KEY_ENTER}` and its like are keys ([`crate::flow::Scope::fill`] leaves them alone).
+/// Typing with real keys. [`crate::flow::Scope::fill`] leaves `${KEY_ENTER}` and its like alone.
 #[derive(Clone, PartialEq)]
 pub struct Type {
     /// The element.
@@ -218,6 +218,8 @@ pub struct Type {
     pub text: String,
     /// Whether the element is emptied first.
     pub clear: bool,
+    /// Whether `${KEY_ENTER}` and its like are keys, and not text.
+    pub keys: bool,
     /// Pause between two keys.
     pub delay: Option<Duration>,
 }

@@ -186,10 +186,12 @@ fn form_controls(r: &mut Record<'_>, this: Option<&StepKind>) -> Option<StepKind
         let selectors = r.must("selectors", typing.map(|typing| &typing.selectors));
         let text = r.must("text", typing.map(|typing| &typing.text));
         let clear = r.or("clear", typing.map(|typing| &typing.clear), &false);
+        let keys = r.or("keys", typing.map(|typing| &typing.keys), &true);
         let delay = typing.map(|typing| typing.delay.map(Milliseconds));
         let delay = r.may("delay", delay.as_ref());
         let delay = delay?.map(|delay: Milliseconds| delay.0);
-        Some(StepKind::Type(Type { selectors: selectors?, text: text?, clear: clear?, delay }))
+        let (selectors, text, clear, keys) = (selectors?, text?, clear?, keys?);
+        Some(StepKind::Type(Type { selectors, text, clear, keys, delay }))
     });
     let checked = of!(this, StepKind::SetChecked { selectors, checked } => (selectors, checked));
     let checked = r.pick_record("setChecked", ELEMENT, checked.is_some(), |r| {

@@ -140,6 +140,7 @@ fn input(fields: &mut Fields<'_>, flow: &mut Flow) -> Option<Step> {
             selectors,
             text,
             clear: true,
+            keys: true,
             delay: delay.filter(|delay| !delay.is_zero()),
         })
     } else {

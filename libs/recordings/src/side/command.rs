@@ -107,6 +107,13 @@ fn steps(name: &str, fields: &mut Fields<'_>, answers: bool) -> Option<Vec<Step>
     if name == "selectFrame" {
         return frames(fields);
     }
+    if name == "click" {
+        // It waits until its element is displayed, which no other command does.
+        let click = click(fields, false)?;
+        let subject = Subject::Visible(click.selectors.clone());
+        let check = Check { subject, comparison: Comparison::Holds, negated: false, wait: true };
+        return Some([StepKind::Check(check), StepKind::Click(click)].map(Step::new).into());
+    }
     if names::is_answer_before(name) {
         let action = before(name, fields)?;
         let kind = StepKind::Dialog { action, time: DialogTime::Next };
@@ -130,7 +137,6 @@ fn kind(name: &str, fields: &mut Fields<'_>) -> Option<StepKind> {
         "setWindowSize" => window_size(fields),
         "selectWindow" => select_window(fields),
         "close" => Some(StepKind::Close),
-        "click" => click(fields, false).map(StepKind::Click),
         "clickAt" => click(fields, true).map(StepKind::Click),
         "doubleClick" => click(fields, false).map(StepKind::DoubleClick),
         "doubleClickAt" => click(fields, true).map(StepKind::DoubleClick),
@@ -242,9 +248,6 @@ fn point(fields: &mut Fields<'_>, at: bool) -> Option<Point> {
         return Some(Point::default());
     }
     let text = filled(fields, "value");
-    if text.is_empty() {
-        return Some(Point::default());
-    }
     let side = |text: &str| {
         leading_integer(text).map(Quantity::Number).or_else(|| Quantity::parse(text).ok())
     };
@@ -291,11 +294,13 @@ fn select(fields: &mut Fields<'_>, mode: SelectMode) -> Option<StepKind> {
 fn typing(fields: &mut Fields<'_>, clear: bool) -> Option<StepKind> {
     let selectors = element(fields);
     let text = filled(fields, "value");
-    if let Some(key) = unknown_key(&text) {
+    // To `type` is to give a text; only `sendKeys` speaks of keys.
+    let keys = !clear;
+    if let Some(key) = unknown_key(&text).filter(|_| keys) {
         let message = format!("there is no key `KEY_{key}`");
         fields.wrong("value", message);
     }
-    Some(StepKind::Type(Type { selectors: selectors?, text, clear, delay: None }))
+    Some(StepKind::Type(Type { selectors: selectors?, text, clear, keys, delay: None }))
 }
 
 fn answer(fields: &mut Fields<'_>) -> DialogAction {

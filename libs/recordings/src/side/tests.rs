@@ -133,6 +133,30 @@ fn fallbacks_help_to_find_but_never_to_miss() {
 }
 
 #[test]
+fn a_click_first_waits_until_its_element_is_displayed() {
+    let steps = steps(vec![command("click", "id=a", "")]);
+    let [check, click] = &steps[..] else { panic!("two steps: {steps:?}") };
+    let StepKind::Check(Check { subject: Subject::Visible(seen), wait: true, .. }) = &check.kind
+    else {
+        panic!("waits")
+    };
+    assert!(click.selectors() == Some(seen) && matches!(click.kind, StepKind::Click(_)));
+    assert_eq!(check.label, click.label);
+}
+
+#[test]
+fn only_send_keys_speaks_of_keys() {
+    let keys = |name| {
+        let StepKind::Type(typing) = one(name, "id=a", "${KEY_ENTER}").kind else {
+            panic!("typing")
+        };
+        (typing.keys, typing.clear)
+    };
+    assert_eq!((keys("type"), keys("sendKeys")), ((false, true), (true, false)));
+    one("type", "id=a", "${KEY_NO_SUCH}");
+}
+
+#[test]
 fn coordinates_are_counted_from_the_middle() {
     let StepKind::Click(click) = one("clickAt", "id=a", "-3,${y}").kind else { panic!("a click") };
     is(&click.point.origin, gauntlet_core::flow::Origin::Center);
@@ -142,11 +166,11 @@ fn coordinates_are_counted_from_the_middle() {
 
 #[test]
 fn run_is_inlined_with_the_path_in_every_label() {
-    let inner = vec![command("click", "id=in", "")];
+    let inner = vec![command("check", "id=in", "")];
     let outer = vec![
         command("store", "inner", "which"),
         command("run", "${which}", ""),
-        command("click", "id=out", ""),
+        command("check", "id=out", ""),
     ];
     let suites =
         json!([{"id": "s", "name": "S", "parallel": false, "timeout": 300, "tests": ["id-outer"]}]);
@@ -155,7 +179,7 @@ fn run_is_inlined_with_the_path_in_every_label() {
     assert_eq!(flows[0].title, "S › outer");
     assert_eq!(flows[0].base_url.as_deref(), Some("http://shop/"));
     let labels: Vec<_> = flows[0].steps.iter().filter_map(|step| step.label.as_deref()).collect();
-    assert_eq!(labels, ["outer › 1 store", "outer › 2 run › inner › 1 click", "outer › 3 click"]);
+    assert_eq!(labels, ["outer › 1 store", "outer › 2 run › inner › 1 check", "outer › 3 check"]);
 }
 
 #[test]
@@ -172,7 +196,7 @@ fn a_test_that_runs_itself_is_refused_at_its_command() {
 #[test]
 fn a_suite_that_keeps_its_session_is_one_test_and_others_are_one_each() {
     let tests =
-        [("a", vec![command("click", "id=a", "")]), ("b", vec![command("click", "id=b", "")])];
+        [("a", vec![command("check", "id=a", "")]), ("b", vec![command("check", "id=b", "")])];
     let suite = |keeps: bool| {
         json!([{"id": "s", "name": "S", "persistSession": keeps, "parallel": true, "tests": ["id-b", "id-a", "id-b"]},
                {"id": "e", "name": "Empty", "tests": []}])
@@ -184,7 +208,7 @@ fn a_suite_that_keeps_its_session_is_one_test_and_others_are_one_each() {
     assert_eq!(titles(&project(&tests, json!([]))), ["a", "b"]);
     let flows = read(&project(&tests, suite(true))).expect("valid");
     assert_eq!((flows.len(), flows[0].steps.len()), (1, 3));
-    assert_eq!(flows[0].steps[1].label.as_deref(), Some("a › 1 click"));
+    assert_eq!(flows[0].steps[1].label.as_deref(), Some("a › 1 check"));
 }
 
 #[test]
@@ -245,7 +269,8 @@ fn windows_and_frames_are_chosen_step_by_step() {
     opener["opensWindow"] = json!(true);
     opener["windowHandleName"] = json!("popup");
     opener["windowTimeout"] = json!(500);
-    let opens = steps(vec![opener])[0].opens_window.clone().expect("opens a window");
+    let clicks = steps(vec![opener]).pop().expect("the click");
+    let opens = clicks.opens_window.expect("opens a window");
     is(&opens.variable.as_deref(), Some("popup"));
     is(&opens.timeout, Duration::from_millis(500));
     let steps = steps(vec![command("selectFrame", "index=..\\..\\2", "")]);
@@ -286,6 +311,7 @@ fn what_cannot_be_run_is_refused_with_test_command_and_field() {
         ("click", "", "", "tests[0].commands[0].target: a locator is required"),
         ("click", "ui=x", "", "unknown strategy"),
         ("click", "${where}", "", "css=${variable}"),
+        ("clickAt", "id=a", "", "value: must be X,Y in pixels"),
         ("sendKeys", "id=a", "${KEY_ENTR}", "value: there is no key `KEY_ENTR`"),
         ("select", "id=a", "text=b", "unknown way to name an option"),
         ("selectWindow", "win_ser_1", "", "handle=${window}"),

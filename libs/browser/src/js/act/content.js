@@ -1,6 +1,6 @@
 // Replaces what an editable element says.
 const act = (el, { value, again }) => {
-  if (!el.isContentEditable) return { refused: 'it is not editable content' };
+  if (el.contentEditable !== 'true') return { refused: 'it is not editable content' };
   if (again && el.innerText === value) return {};
   el.focus();
   el.innerText = value;

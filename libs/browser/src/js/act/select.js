@@ -1,5 +1,5 @@
 // Chooses an option as a user would, and tells the page. `how` is set, add or remove; each of the `ways` to find the option
-// names what a value is compared with.
+// names what a value is compared with. To set one of several is to click it, which also takes it away.
 const act = (el, { how, ways, again }) => {
   if (!(el instanceof HTMLSelectElement)) return { refused: 'it is no select' };
   if (how === 'remove' && !el.multiple) return { refused: 'it takes one option only, which cannot be taken away' };
@@ -16,8 +16,8 @@ const act = (el, { how, ways, again }) => {
   const option = ways.map(([by, value]) => options.find((each) => fits[by](each, value))).find(Boolean);
   if (!option) return { refused: 'it has no such option', has: options.slice(0, 20).map((each) => each.text) };
   if (option.disabled || (option.parentNode instanceof HTMLOptGroupElement && option.parentNode.disabled)) return { refused: 'the option is disabled' };
-  const wanted = how !== 'remove';
-  if (option.selected === wanted && (again || el.multiple)) return {};
+  const wanted = how === 'set' && el.multiple ? again || !option.selected : how !== 'remove';
+  if (option.selected === wanted) return {};
   el.focus();
   option.selected = wanted;
   el.dispatchEvent(new Event('input', { bubbles: true }));

@@ -288,11 +288,12 @@ fn other_kind() -> impl Strategy<Value = StepKind> {
     let kind = proptest::sample::select(vec![ScriptKind::Body, ScriptKind::Promise]);
     prop_oneof![
         (selectors(), text()).prop_map(|(selectors, value)| StepKind::Change { selectors, value }),
-        (selectors(), text(), any::<bool>(), option::of(duration())).prop_map(
-            |(selectors, text, clear, delay)| StepKind::Type(Type {
+        (selectors(), text(), any::<bool>(), any::<bool>(), option::of(duration())).prop_map(
+            |(selectors, text, clear, keys, delay)| StepKind::Type(Type {
                 selectors,
                 text,
                 clear,
+                keys,
                 delay
             })
         ),
