@@ -35,6 +35,7 @@ pub(crate) fn click(on: &str) -> Step {
         button: gauntlet_core::flow::Button::default(),
         modifiers: Vec::new(),
         duration: None,
+        opaque: false,
     }))
 }
 

@@ -66,6 +66,7 @@ const check = async (el) => {
   // A page may hide the control that takes files, and show something prettier.
   if (want === 'present' || (want === 'fill' && el instanceof HTMLInputElement && el.type === 'file')) return { x: 0, y: 0 };
   if (!visible(el)) return { why: 'not visible' };
+  if (given.opaque && !el.checkVisibility({ opacityProperty: true })) return { why: 'transparent' };
   if ((want === 'click' || want === 'fill') && el.matches(':disabled')) return { why: 'disabled' };
   if (want === 'fill' && el.readOnly && !toggles(el)) return { why: 'read-only' };
   let at = point(el);

@@ -30,7 +30,8 @@ impl Session<'_> {
         deadline: Instant,
     ) -> Result<Done, Stop> {
         let want = Want::Click(Some(&click.point));
-        let ready = self.ready(step, &click.selectors, want, Act::nothing(), deadline).await?;
+        let act = Act { given: json!({ "opaque": click.opaque }), ..Act::nothing() };
+        let ready = self.ready(step, &click.selectors, want, act, deadline).await?;
         let button = match click.button {
             Button::Primary => 0,
             Button::Auxiliary => 1,

@@ -25,6 +25,7 @@ impl Session<'_> {
     ) -> Result<Done, Stop> {
         let how = match select.mode {
             SelectMode::Set => "set",
+            SelectMode::Click => "click",
             SelectMode::Add => "add",
             SelectMode::Remove => "remove",
         };

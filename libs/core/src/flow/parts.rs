@@ -34,6 +34,8 @@ pub struct Click {
     pub modifiers: Vec<Modifier>,
     /// Time between press and release; `None` is the runner's default.
     pub duration: Option<Duration>,
+    /// Whether one that is wholly transparent is waited for until it is not; a person may click what nobody can see.
+    pub opaque: bool,
 }
 
 /// A place on an element, in CSS pixels from its origin.
@@ -185,9 +187,11 @@ pub struct SelectOption {
 /// What choosing an option does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SelectMode {
-    /// Clicks the option; in a multiple select this takes away one that is selected, and leaves the others alone.
+    /// Selects the option; of a multiple select the others stay as a click leaves them.
     #[default]
     Set,
+    /// Clicks the option: in a multiple select this takes away one that is selected.
+    Click,
     /// Selects the option too.
     Add,
     /// Takes the option out of the selection; the select must be a multiple one.

@@ -140,12 +140,14 @@ fn click(r: &mut Record<'_>, this: Option<&Click>) -> Option<Click> {
         r.or("modifiers", this.map(|click| &click.modifiers), &Vec::new());
     let duration = this.map(|click| click.duration.map(Milliseconds));
     let duration = r.may("duration", duration.as_ref());
+    let opaque = r.or("opaque", this.map(|click| &click.opaque), &false);
     Some(Click {
         selectors: selectors?,
         point: point?,
         button: button?,
         modifiers: modifiers?,
         duration: duration?.map(|duration| duration.0),
+        opaque: opaque?,
     })
 }
 

@@ -301,7 +301,12 @@ words! {
         "out" => PointerAction::Out,
     }
     Operator { ">=" => Operator::AtLeast, "==" => Operator::Exactly, "<=" => Operator::AtMost }
-    SelectMode { "set" => SelectMode::Set, "add" => SelectMode::Add, "remove" => SelectMode::Remove }
+    SelectMode {
+        "set" => SelectMode::Set,
+        "click" => SelectMode::Click,
+        "add" => SelectMode::Add,
+        "remove" => SelectMode::Remove,
+    }
     DialogKind {
         "alert" => DialogKind::Alert,
         "confirm" => DialogKind::Confirm,

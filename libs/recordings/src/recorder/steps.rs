@@ -123,6 +123,7 @@ fn click(fields: &mut Fields<'_>) -> Option<Click> {
         button,
         modifiers: Vec::new(),
         duration: duration.map(|ms| Duration::from_secs_f64(ms / 1_000.0)),
+        opaque: false,
     })
 }
 

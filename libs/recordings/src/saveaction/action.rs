@@ -75,6 +75,7 @@ fn click(fields: &mut Fields<'_>) -> Option<StepKind> {
         button: button?,
         modifiers,
         duration: None,
+        opaque: false,
     };
     Some(if count > 1.0 { StepKind::DoubleClick(click) } else { StepKind::Click(click) })
 }

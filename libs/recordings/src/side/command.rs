@@ -107,13 +107,6 @@ fn steps(name: &str, fields: &mut Fields<'_>, answers: bool) -> Option<Vec<Step>
     if name == "selectFrame" {
         return frames(fields);
     }
-    if name == "click" {
-        // It waits until its element is displayed, which no other command does.
-        let click = click(fields, false)?;
-        let subject = Subject::Visible(click.selectors.clone());
-        let check = Check { subject, comparison: Comparison::Holds, negated: false, wait: true };
-        return Some([StepKind::Check(check), StepKind::Click(click)].map(Step::new).into());
-    }
     if names::is_answer_before(name) {
         let action = before(name, fields)?;
         let kind = StepKind::Dialog { action, time: DialogTime::Next };
@@ -137,6 +130,10 @@ fn kind(name: &str, fields: &mut Fields<'_>) -> Option<StepKind> {
         "setWindowSize" => window_size(fields),
         "selectWindow" => select_window(fields),
         "close" => Some(StepKind::Close),
+        // It waits until its element is displayed, which no other command does.
+        "click" => {
+            click(fields, false).map(|click| StepKind::Click(Click { opaque: true, ..click }))
+        }
         "clickAt" => click(fields, true).map(StepKind::Click),
         "doubleClick" => click(fields, false).map(StepKind::DoubleClick),
         "doubleClickAt" => click(fields, true).map(StepKind::DoubleClick),
@@ -154,7 +151,7 @@ fn kind(name: &str, fields: &mut Fields<'_>) -> Option<StepKind> {
         }
         "check" => Some(StepKind::SetChecked { selectors: element(fields)?, checked: true }),
         "uncheck" => Some(StepKind::SetChecked { selectors: element(fields)?, checked: false }),
-        "select" => select(fields, SelectMode::Set),
+        "select" => select(fields, SelectMode::Click),
         "addSelection" => select(fields, SelectMode::Add),
         "removeSelection" => select(fields, SelectMode::Remove),
         "type" => typing(fields, true),
@@ -268,6 +265,7 @@ fn click(fields: &mut Fields<'_>, at: bool) -> Option<Click> {
         button: Button::Primary,
         modifiers: Vec::new(),
         duration: None,
+        opaque: false,
     })
 }
 

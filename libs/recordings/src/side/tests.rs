@@ -133,15 +133,12 @@ fn fallbacks_help_to_find_but_never_to_miss() {
 }
 
 #[test]
-fn a_click_first_waits_until_its_element_is_displayed() {
-    let steps = steps(vec![command("click", "id=a", "")]);
-    let [check, click] = &steps[..] else { panic!("two steps: {steps:?}") };
-    let StepKind::Check(Check { subject: Subject::Visible(seen), wait: true, .. }) = &check.kind
-    else {
-        panic!("waits")
+fn only_a_click_waits_until_its_element_is_not_transparent() {
+    let opaque = |name| match one(name, "id=a", "1,1").kind {
+        StepKind::Click(click) | StepKind::DoubleClick(click) => click.opaque,
+        other => panic!("a click: {other:?}"),
     };
-    assert!(click.selectors() == Some(seen) && matches!(click.kind, StepKind::Click(_)));
-    assert_eq!(check.label, click.label);
+    assert_eq!(["click", "clickAt", "doubleClick"].map(opaque), [true, false, false]);
 }
 
 #[test]

@@ -1,5 +1,5 @@
-// Chooses an option as a user would, and tells the page. `how` is set, add or remove; each of the `ways` to find the option
-// names what a value is compared with. To set one of several is to click it, which also takes it away.
+// Chooses an option as a user would, and tells the page. `how` is set, click, add or remove; each of the `ways` to find the option
+// names what a value is compared with. A click on one of several also takes it away.
 const act = (el, { how, ways, again }) => {
   if (!(el instanceof HTMLSelectElement)) return { refused: 'it is no select' };
   if (how === 'remove' && !el.multiple) return { refused: 'it takes one option only, which cannot be taken away' };
@@ -16,7 +16,7 @@ const act = (el, { how, ways, again }) => {
   const option = ways.map(([by, value]) => options.find((each) => fits[by](each, value))).find(Boolean);
   if (!option) return { refused: 'it has no such option', has: options.slice(0, 20).map((each) => each.text) };
   if (option.disabled || (option.parentNode instanceof HTMLOptGroupElement && option.parentNode.disabled)) return { refused: 'the option is disabled' };
-  const wanted = how === 'set' && el.multiple ? again || !option.selected : how !== 'remove';
+  const wanted = how === 'click' && el.multiple ? again || !option.selected : how !== 'remove';
   if (option.selected === wanted) return {};
   el.focus();
   option.selected = wanted;

@@ -64,6 +64,7 @@ fn a_step_is_resolved_in_selectors_numbers_and_urls_but_not_in_code() {
         button: crate::flow::Button::Primary,
         modifiers: Vec::new(),
         duration: None,
+        opaque: false,
     };
     let step = scope.resolve(&Step::new(StepKind::Click(click))).expect("numbers");
     let StepKind::Click(click) = &step.kind else { panic!("still a click") };

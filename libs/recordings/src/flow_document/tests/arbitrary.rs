@@ -128,13 +128,14 @@ fn click() -> impl Strategy<Value = Click> {
         Button::Back,
         Button::Forward,
     ]);
-    (selectors(), point(), button, modifiers(), option::of(duration())).prop_map(
-        |(selectors, point, button, modifiers, duration)| Click {
+    (selectors(), point(), button, modifiers(), option::of(duration()), any::<bool>()).prop_map(
+        |(selectors, point, button, modifiers, duration, opaque)| Click {
             selectors,
             point,
             button,
             modifiers,
             duration,
+            opaque,
         },
     )
 }
@@ -196,7 +197,12 @@ fn select() -> impl Strategy<Value = SelectOption> {
         text().prop_map(OptionBy::Id),
         text().prop_map(OptionBy::NthChild),
     ];
-    let mode = proptest::sample::select(vec![SelectMode::Set, SelectMode::Add, SelectMode::Remove]);
+    let mode = proptest::sample::select(vec![
+        SelectMode::Set,
+        SelectMode::Click,
+        SelectMode::Add,
+        SelectMode::Remove,
+    ]);
     (selectors(), mode, vec(by, 1..3)).prop_map(|(selectors, mode, option)| SelectOption {
         selectors,
         mode,
