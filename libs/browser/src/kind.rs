@@ -209,6 +209,8 @@ fn flags(config: &BrowserConfig, folder: &Path, proxy_port: u16) -> Vec<String> 
         "--disable-extensions",
         "--disable-dev-shm-usage",
         "--disable-back-forward-cache",
+        // Measured: a page that gets a frame of its own, in the same process, costs an eighth of an empty test.
+        "--disable-features=RenderDocument",
         "--disable-background-timer-throttling",
         "--disable-backgrounding-occluded-windows",
         "--disable-renderer-backgrounding",

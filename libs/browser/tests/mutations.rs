@@ -290,9 +290,11 @@ fn spoilt(kind: &StepKind) -> Vec<Spoilt> {
         StepKind::Type(typing) => {
             let text = format!("{}zz", typing.text);
             all.push(("other input", LATER, StepKind::Type(Type { text, ..typing.clone() })));
-            let text = "${KEY_NO_SUCH}".to_owned();
-            let broken = StepKind::Type(Type { text, ..typing });
-            all.push(("unknown key", &[FailureClass::ImportError], broken));
+            if typing.keys {
+                let text = "${KEY_NO_SUCH}".to_owned();
+                let broken = StepKind::Type(Type { text, ..typing });
+                all.push(("unknown key", &[FailureClass::ImportError], broken));
+            }
         }
         StepKind::Change { selectors, value } => {
             let value = format!("{value}zz");
