@@ -21,6 +21,12 @@ mod select;
 mod wait;
 mod window;
 
+/// Returns what is wanted and what is there instead: the URL, which may be relative, or the title.
+const ARRIVED: &str = "const [url, title] = arguments;
+const whole = (url) => { try { return new URL(url, location.href).href; } catch { return url; } };
+if (url !== null && whole(url) !== location.href) return [whole(url), location.href];
+return title !== null && title !== document.title ? [title, document.title] : [];";
+
 /// What a step leaves behind.
 #[derive(Debug, Default)]
 pub(crate) struct Done {
@@ -191,13 +197,11 @@ impl Session<'_> {
         }
         loop {
             self.enter(step, deadline).await?;
-            let place = "return [location.href, document.title]";
-            let at = self.examine(place, serde_json::json!([]), deadline).await?;
-            let wanted = [(&asserted.url, &at[0]), (&asserted.title, &at[1])];
-            let mut differing = wanted.into_iter().filter_map(|(wanted, found)| {
-                wanted.as_deref().filter(|wanted| found != wanted).zip(found.as_str())
-            });
-            let Some((wanted, found)) = differing.next() else { return Ok(()) };
+            let wanted = serde_json::json!([asserted.url, asserted.title]);
+            let differing = self.examine(ARRIVED, wanted, deadline).await?;
+            let (Some(wanted), Some(found)) = (differing[0].as_str(), differing[1].as_str()) else {
+                return Ok(());
+            };
             if Instant::now() >= deadline {
                 let message = "the navigation ended somewhere else";
                 return Err(Stop::failure(FailureClass::Assertion, message).because(wanted, found));

@@ -91,6 +91,7 @@ async fn page(name: &str) -> Html<String> {
         ("meta", "<meta name=viewport content='width=device-width'><p>meta"),
         ("form", include_str!("site/form.html")),
         ("list", include_str!("site/list.html")),
+        ("boxes", include_str!("site/boxes.html")),
         ("popup", include_str!("site/popup.html")),
         (
             "middle",

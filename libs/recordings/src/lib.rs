@@ -91,7 +91,8 @@ pub fn parse(bytes: &[u8], file: &str) -> Result<Flow, ImportErrors> {
 
 fn read(bytes: &[u8], errors: &mut ImportErrors) -> Vec<Flow> {
     let Some(text) = text(bytes, errors) else { return Vec::new() };
-    let documents = if text.trim_start().starts_with(['{', '[']) {
+    let is_json = text.trim_start().starts_with(['{', '[']);
+    let documents = if is_json {
         json(text, errors).map(|json| vec![json])
     } else {
         flow_document::from_yaml(text, errors)
@@ -112,8 +113,11 @@ fn read(bytes: &[u8], errors: &mut ImportErrors) -> Vec<Flow> {
             flows.extend(saveaction::flow(json, errors));
         } else if side::is_project(json) {
             flows.extend(side::flows(json, errors));
-        } else {
+        } else if is_json || !json.is_object() {
             flows.extend(recorder::flow(json, errors));
+        } else {
+            let message = "is required and missing: a flow begins with `gauntlet: 1`";
+            errors.push(Problem::of_field("gauntlet", message.to_owned()));
         }
     }
     errors.test = None;

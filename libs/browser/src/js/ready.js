@@ -26,11 +26,14 @@ const holds = (el, node) => {
   }
   return false;
 };
+// An icon in a button is pressed with the button: whatever of it is hit is right. Selenium wants the element itself.
+const active = 'a[href], button, label, summary, [role=button], [role=link], [role=checkbox], [role=radio], [role=switch], [role=tab], [role=menuitem], [role=option]';
+const pressed = (el) => (given.opaque ? el : el.closest(active) || el);
 const covered = (el, x, y) => {
   const hit = deepest(document, x, y);
   // A shape does not fill its box: where there is none of it, its own drawing is hit, and nothing lies above.
   const beside = hit instanceof SVGSVGElement && hit === el.ownerSVGElement;
-  if (!hit || !(beside || holds(el, hit))) return `covered by ${name(hit)}`;
+  if (!hit || !(beside || holds(pressed(el), hit))) return `covered by ${name(hit)}`;
   try {
     for (let win = window; win !== win.parent && win.frameElement; win = win.parent) {
       const host = win.frameElement;
@@ -43,6 +46,8 @@ const covered = (el, x, y) => {
   } catch (error) { /* A frame of another origin cannot see its host. */ }
   return null;
 };
+// Why the mouse goes through an element.
+const deaf = (el) => (el.closest('[inert]') ? 'inert' : getComputedStyle(el).pointerEvents === 'none' ? 'not for the mouse (pointer-events: none)' : null);
 const point = (el) => {
   const box = rect(el);
   const middle = { x: box.x + box.width / 2, y: box.y + box.height / 2, inside: true };
@@ -51,7 +56,7 @@ const point = (el) => {
   if (from === 'centre') return { x: middle.x + x, y: middle.y + y, inside: Math.abs(x) * 2 <= box.width && Math.abs(y) * 2 <= box.height };
   const out = (at, size) => at < -2 || at > size + 2;
   if (out(x, box.width) || out(y, box.height)) {
-    return { why: `the offset (${x},${y}) lies outside the element (${Math.round(box.width)} x ${Math.round(box.height)})` };
+    return { why: `missed: the offset (${x},${y}) lies outside of its ${Math.round(box.width)} x ${Math.round(box.height)} pixels` };
   }
   const clamp = (at, size) => Math.max(0, Math.min(at, size - 1));
   return { x: box.x + clamp(x, box.width), y: box.y + clamp(y, box.height), inside: true };
@@ -72,11 +77,14 @@ const check = async (el) => {
   let at = point(el);
   if (at.why) return at;
   const seen = () => at.x >= 0 && at.y >= 0 && at.x < innerWidth && at.y < innerHeight;
+  // A box that scrolls, or hides what is too much for it, may hold it outside of what it shows. What only lies below something
+  // else is among these elements.
+  const shown = () => seen() && el.getRootNode().elementsFromPoint(at.x, at.y).some((hit) => holds(el, hit));
   if (window !== window.parent) {
     if (el.scrollIntoViewIfNeeded) el.scrollIntoViewIfNeeded(true);
     else if (!seen() || covered(el, at.x, at.y)) el.scrollIntoView({ block: 'center', inline: 'center', behavior: 'instant' });
   }
-  else if (!seen()) el.scrollIntoView({ block: 'center', inline: 'center', behavior: 'instant' });
+  else if (!shown()) el.scrollIntoView({ block: 'center', inline: 'center', behavior: 'instant' });
   // What a script moves is seen between two frames, too. But there Chromium guesses the time of the next one, and an animation
   // seems to stand still: then both looks are in a frame.
   const animated = document.getAnimations().some((each) => each.playState === 'running');
@@ -97,7 +105,7 @@ const check = async (el) => {
   if (want === 'click' || want === 'hover') {
     if (!seen()) return { why: 'outside the viewport' };
     const why = at.inside && covered(el, at.x, at.y);
-    if (why) return { why };
+    if (why) return { why: shown() ? why : deaf(el) || 'hidden by a box around it' };
   }
   return at;
 };

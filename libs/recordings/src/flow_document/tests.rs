@@ -82,6 +82,13 @@ fn a_flow_written_by_hand_says_what_it_seems_to_say() {
 }
 
 #[test]
+fn a_flow_without_its_mark_is_told_what_it_lacks() {
+    let told = problems("title: t\nsteps:\n  - click: '#a'\n");
+    let expected = "gauntlet: is required and missing: a flow begins with `gauntlet: 1`";
+    assert!(told.concat().contains(expected), "{told:?}");
+}
+
+#[test]
 fn what_is_written_is_short_and_plain() {
     let flow = read(WRITTEN_BY_HAND);
     let yaml = to_yaml(&flow);
