@@ -27,14 +27,25 @@ impl Session<'_> {
     }
 
     /// Ends the emulation of a screen, so that the page has the size of its window.
-    pub(crate) async fn show_window(&self, limit: Duration) -> Result<(), DriverError> {
+    pub(crate) async fn show_window(
+        &self,
+        window: &Value,
+        limit: Duration,
+    ) -> Result<(), DriverError> {
         let Some(page) = self.driver.place().map(|place| place.page) else { return Ok(()) };
         if self.driver.has_cdp() {
             let clear = ("Emulation.clearDeviceMetricsOverride", json!({}));
             page_cdp((self.driver, self.pages), &page, clear, limit).await?;
         } else if self.pages.has_user_contexts() {
-            let none = json!({ "context": page, "viewport": null, "devicePixelRatio": null });
-            self.pages.command("browsingContext.setViewport", none, limit).await?;
+            // Firefox measures the window while the screen still stretches it, and waits for that size for ever: the screen
+            // must fit in. The width is nearly kept, since pages take a narrow one for another device.
+            let outer = |key: &str| window[key].as_u64().unwrap_or_default();
+            let fitting = json!({ "width": outer("width") * 7 / 8, "height": outer("height") / 8 });
+            for viewport in [fitting, Value::Null] {
+                let screen =
+                    json!({ "context": page, "viewport": viewport, "devicePixelRatio": null });
+                self.pages.command("browsingContext.setViewport", screen, limit).await?;
+            }
         }
         Ok(())
     }
