@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use gauntlet_core::flow::Viewport;
+use http::Method;
 use serde_json::{Value, json};
 
 use crate::{
@@ -27,11 +28,7 @@ impl Session<'_> {
     }
 
     /// Ends the emulation of a screen, so that the page has the size of its window.
-    pub(crate) async fn show_window(
-        &self,
-        window: &Value,
-        limit: Duration,
-    ) -> Result<(), DriverError> {
+    pub(crate) async fn show_window(&self, limit: Duration) -> Result<(), DriverError> {
         let Some(page) = self.driver.place().map(|place| place.page) else { return Ok(()) };
         if self.driver.has_cdp() {
             let clear = ("Emulation.clearDeviceMetricsOverride", json!({}));
@@ -39,6 +36,7 @@ impl Session<'_> {
         } else if self.pages.has_user_contexts() {
             // Firefox measures the window while the screen still stretches it, and waits for that size for ever: the screen
             // must fit in. The width is nearly kept, since pages take a narrow one for another device.
+            let window = self.driver.call(Method::GET, "window/rect", None, limit).await?;
             let outer = |key: &str| window[key].as_u64().unwrap_or_default();
             let fitting = json!({ "width": outer("width") * 7 / 8, "height": outer("height") / 8 });
             for viewport in [fitting, Value::Null] {

@@ -209,9 +209,14 @@ async fn g4_only_files_of_the_allowed_folder_are_given_to_a_page() {
 #[tokio::test]
 async fn g2_a_window_is_resized_in_each_of_several_tests() {
     let base = site::start().await;
-    for kind in [BrowserKind::HeadlessShell, BrowserKind::Firefox, BrowserKind::WebKit] {
+    for kind in [
+        BrowserKind::ChromiumHeaded,
+        BrowserKind::HeadlessShell,
+        BrowserKind::Firefox,
+        BrowserKind::WebKit,
+    ] {
         let mut slot = BrowserSlot::new(config_of(kind, &format!("resized-{kind:?}")));
-        for (width, height) in [(1050.0, 708.0), (1050.0, 708.0), (700.0, 100.0), (1400.0, 1200.0)]
+        for (width, height) in [(1050.0, 708.0), (1050.0, 708.0), (700.0, 300.0), (1400.0, 1200.0)]
         {
             let size = StepKind::ResizeWindow { width: width.into(), height: height.into() };
             let told = Comparison::Equals(width.to_string());

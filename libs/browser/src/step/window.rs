@@ -137,10 +137,10 @@ impl Session<'_> {
     ) -> Result<Done, Stop> {
         self.enter(step, deadline).await?;
         self.lasting = Some("a change of the window's size");
+        // An emulated screen would hide the size that the window gets.
+        self.show_window(limit(deadline)).await?;
         let size = json!({ "width": width.round(), "height": height.round() });
-        let window = self.post("window/rect", size, deadline).await?;
-        // An emulated screen would hide the size that the window has got.
-        self.show_window(&window, limit(deadline)).await?;
+        self.post("window/rect", size, deadline).await?;
         Ok(Done::default())
     }
 }
