@@ -20,6 +20,7 @@ pub(crate) const SHADOW: &str = "shadow-6066-11e4-a52e-4f735466cecf";
 const SHADOWS: &str = "const [root] = arguments;
 return [root, ...deep(inside(root))].map((el) => el.shadowRoot).filter(Boolean).slice(0, 40);";
 const CANDIDATES: &str = include_str!("js/accessible.js");
+const NAMED: &str = include_str!("js/named.js");
 
 const QUERY: &str = "Accessibility.queryAXTree";
 
@@ -91,12 +92,18 @@ impl Session<'_> {
             }
         };
         if self.driver.has_cdp() {
-            self.accessible_by_cdp(root, name, role, deadline).await
-        } else if self.pages.has_user_contexts() {
-            self.accessible_by_bidi(root, name, role, deadline).await
-        } else {
-            self.accessible_by_asking(root, name, role, deadline).await
+            return self.accessible_by_cdp(root, name, role, deadline).await;
         }
+        let found = if self.pages.has_user_contexts() {
+            self.accessible_by_bidi(root, name, role, deadline).await?
+        } else {
+            self.accessible_by_asking(root, name, role, deadline).await?
+        };
+        if name.is_none() || found.is_empty() {
+            return Ok(found);
+        }
+        let named = self.execute(NAMED, json!([found, name]), deadline).await?;
+        Ok(named.as_array().cloned().unwrap_or_default())
     }
 
     async fn accessible_by_cdp(

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use gauntlet_core::flow::Viewport;
+use http::Method;
 use serde_json::{Value, json};
 
 use crate::{
@@ -33,8 +34,16 @@ impl Session<'_> {
             let clear = ("Emulation.clearDeviceMetricsOverride", json!({}));
             page_cdp((self.driver, self.pages), &page, clear, limit).await?;
         } else if self.pages.has_user_contexts() {
-            let none = json!({ "context": page, "viewport": null, "devicePixelRatio": null });
-            self.pages.command("browsingContext.setViewport", none, limit).await?;
+            // Firefox measures the window while the screen still stretches it, and waits for that size for ever: the screen
+            // must fit in. The width is nearly kept, since pages take a narrow one for another device.
+            let window = self.driver.call(Method::GET, "window/rect", None, limit).await?;
+            let outer = |key: &str| window[key].as_u64().unwrap_or_default();
+            let fitting = json!({ "width": outer("width") * 7 / 8, "height": outer("height") / 8 });
+            for viewport in [fitting, Value::Null] {
+                let screen =
+                    json!({ "context": page, "viewport": viewport, "devicePixelRatio": null });
+                self.pages.command("browsingContext.setViewport", screen, limit).await?;
+            }
         }
         Ok(())
     }

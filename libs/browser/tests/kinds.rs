@@ -3,7 +3,8 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use gauntlet_browser::{
-    BrowserSlot, Control as Handle, STEP_RECORDS_MAX, StepFailure, TestOptions, TestResult,
+    BrowserKind, BrowserSlot, Control as Handle, STEP_RECORDS_MAX, StepFailure, TestOptions,
+    TestResult,
 };
 use gauntlet_core::flow::{
     Chain, Comparison, Control, FailureClass, Flow, Selector, Selectors, Source, Step, StepKind,
@@ -13,7 +14,7 @@ use gauntlet_core::flow::{
 use crate::{
     flows::{self, check, click, css, flow, marker, says, script, step, typing},
     site,
-    support::{config, run},
+    support::{config, config_of, run},
 };
 
 #[tokio::test]
@@ -202,4 +203,29 @@ async fn g4_only_files_of_the_allowed_folder_are_given_to_a_page() {
         first_failure(&outcome.result).found.as_deref(),
         Some("no such folder is configured")
     );
+}
+
+/// The second test finds the window as the first has left it, smaller than the screen that is emulated.
+#[tokio::test]
+async fn g2_a_window_is_resized_in_each_of_several_tests() {
+    let base = site::start().await;
+    for kind in [
+        BrowserKind::ChromiumHeaded,
+        BrowserKind::HeadlessShell,
+        BrowserKind::Firefox,
+        BrowserKind::WebKit,
+    ] {
+        let mut slot = BrowserSlot::new(config_of(kind, &format!("resized-{kind:?}")));
+        for (width, height) in [(1050.0, 708.0), (1050.0, 708.0), (700.0, 300.0), (1400.0, 1200.0)]
+        {
+            let size = StepKind::ResizeWindow { width: width.into(), height: height.into() };
+            let told = Comparison::Equals(width.to_string());
+            let told = check(Subject::Expression("innerWidth".into()), told);
+            let taller = Subject::Expression(format!("innerHeight > {height} - 150"));
+            let taller = check(taller, Comparison::Equals("true".into()));
+            let test = flow("resized", &base, "kinds", vec![step(size), told, taller]);
+            let outcome = run(&mut slot, &test).await;
+            assert_eq!(outcome.result, TestResult::Passed, "{kind:?} {width} x {height}");
+        }
+    }
 }

@@ -11,6 +11,7 @@ mod kinds;
 mod lookups;
 mod mutants;
 mod mutations;
+mod names;
 mod options;
 mod recordings;
 mod reference;

@@ -106,6 +106,7 @@ async fn page(name: &str) -> Html<String> {
             "<p id=out>none</p><button id=b onclick=\"out.textContent = confirm('sure?') ? 'yes' : 'no'\">ask</button>",
         ),
         ("kinds", include_str!("site/kinds.html")),
+        ("names", include_str!("site/names.html")),
         ("svg", include_str!("site/svg.html")),
         ("framed", "<title>Framed</title><iframe src=/inner></iframe>"),
         (
