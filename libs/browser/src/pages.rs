@@ -169,6 +169,14 @@ impl Pages {
         }
     }
 
+    /// Hears what a document has to tell, and says whether it may begin a navigation that it was asked for after `mark`.
+    pub(crate) async fn may_begin(&self, frame: &str, mark: u64, limit: Duration) -> bool {
+        let Self::DevTools(devtools) = self else { return true };
+        let nothing = json!({ "expression": "0" });
+        let _ = devtools.page(frame, "Runtime.evaluate", nothing, limit).await;
+        self.events().requested > mark
+    }
+
     /// Waits for a task of a document that comes after those that are due; what they begin is told by then. One that is only
     /// looked at is looked at anyway before it is known to have settled.
     pub(crate) async fn next_task(&self, frame: &str, limit: Duration) {

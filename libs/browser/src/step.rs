@@ -42,9 +42,9 @@ impl Session<'_> {
     /// Performs a step whose variables are resolved, and waits for the navigation it asserts and the window it opens.
     pub(crate) async fn perform(&mut self, step: &Step, deadline: Instant) -> Result<Done, Stop> {
         self.settle(step, deadline).await;
-        self.acted = !settle::only_looks(&step.kind);
         // What counts as started by this step is what starts after this moment.
         let mark = self.pages.events().mark();
+        self.acted = (!settle::only_looks(&step.kind)).then_some(mark);
         let page = match &step.navigation {
             Some(_) => Some(self.target(step, deadline).await?),
             None => None,

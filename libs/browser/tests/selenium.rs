@@ -347,6 +347,8 @@ async fn g2_what_an_action_leads_to_is_there_before_anybody_looks() {
     let _turn = turn().await;
     let open = |page| [("open", page, "")];
     let frame = [("selectFrame", "id=inner", "")];
+    let twice =
+        [("click", "id=send", ""), ("click", "id=out", ""), ("assertText", "id=out", "late!")];
     for kind in BOTH {
         let both = WAYS.iter().flat_map(|way| LOOKS.iter().map(move |look| (*way, *look)));
         let mut all: Vec<_> =
@@ -355,6 +357,7 @@ async fn g2_what_an_action_leads_to_is_there_before_anybody_looks() {
             .iter()
             .map(|way| [&open("/leads-frame"), &frame[..], way, LOOKS[1], LOOKS[2]].concat());
         all.extend(framed);
+        all.push([&open("/leads")[..], &twice].concat());
         let all: Vec<_> = all.iter().map(|commands| (None, commands.as_slice())).collect();
         cases(kind, "/leads", &all).await;
     }

@@ -57,8 +57,8 @@ pub(crate) async fn start_heard() -> (String, Ear) {
         .route(
             "/late",
             get(|| async {
-                tokio::time::sleep(Duration::from_millis(300)).await;
-                Html("<title>Late</title><p id=out>late</p>")
+                tokio::time::sleep(Duration::from_millis(150)).await;
+                Html("<title>Late</title><p id=out onclick=\"out.textContent += '!'\">late</p>")
             }),
         )
         .route(
