@@ -23,6 +23,13 @@ use crate::{
     locate::ELEMENT,
 };
 
+/// A promise of the next task. Of a message, as tests replace a page's clock and hidden pages have slow ones.
+const NEXT_TASK: &str = "new Promise((done) => {
+  const { port1, port2 } = new MessageChannel();
+  port1.onmessage = () => done();
+  port2.postMessage(null);
+})";
+
 /// The pages of one session.
 #[derive(Debug)]
 pub(crate) enum Pages {
@@ -159,6 +166,33 @@ impl Pages {
             Self::DevTools(devtools) => devtools.command(method, params, limit).await,
             Self::Bidi(bidi) => bidi.command(method, params, limit).await,
             Self::Classic(classic) => classic.command(method, &params, limit).await,
+        }
+    }
+
+    /// Hears what a document has to tell, and says whether it may begin a navigation that it was asked for after `mark`.
+    pub(crate) async fn may_begin(&self, frame: &str, mark: u64, limit: Duration) -> bool {
+        let Self::DevTools(devtools) = self else { return true };
+        let nothing = json!({ "expression": "0" });
+        let _ = devtools.page(frame, "Runtime.evaluate", nothing, limit).await;
+        self.events().requested > mark
+    }
+
+    /// Waits for a task of a document that comes after those that are due; what they begin is told by then. One that is only
+    /// looked at is looked at anyway before it is known to have settled.
+    pub(crate) async fn next_task(&self, frame: &str, limit: Duration) {
+        match self {
+            Self::DevTools(devtools) => {
+                let Some(document) = devtools.document_of(frame) else { return };
+                let script = format!("return {NEXT_TASK}");
+                let _ = devtools.call((frame, &document), &script, json!([]), limit).await;
+            }
+            Self::Bidi(bidi) => {
+                let order = json!({
+                    "expression": NEXT_TASK, "target": { "context": frame }, "awaitPromise": true,
+                });
+                let _ = bidi.command("script.evaluate", order, limit).await;
+            }
+            Self::Classic(_) => {}
         }
     }
 

@@ -93,6 +93,8 @@ pub(crate) struct Session<'b> {
     tab: Option<Tab>,
     /// Whether commands go to the test's page, or have gone.
     pub(crate) arrived: bool,
+    /// When the step before began, if it may have begun a navigation that nobody has told yet.
+    pub(crate) acted: Option<u64>,
     /// Kept until the test's first page is there: then the next test's tab is made.
     pub(crate) busy: Option<oneshot::Sender<()>>,
     /// Mouse and keyboard.
@@ -146,6 +148,7 @@ impl<'b> Session<'b> {
             main,
             tab,
             arrived: false,
+            acted: None,
             busy: None,
             hand: Hand::default(),
             lasting: None,

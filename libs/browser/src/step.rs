@@ -1,14 +1,9 @@
 //! Performs one step, with the reference runner's semantics.
 
-use gauntlet_core::flow::{
-    AssertedNavigation, FailureClass, Quantity, Step, StepKind, Target, Value,
-};
+use gauntlet_core::flow::{AssertedNavigation, FailureClass, Quantity, Step, StepKind, Value};
 use tokio::time::Instant;
 
-use crate::{
-    bidi::Events,
-    session::{POLL, Session, Stop},
-};
+use crate::session::{POLL, Session, Stop};
 
 mod check;
 mod dialog;
@@ -18,6 +13,7 @@ mod page;
 mod pointer;
 mod script;
 mod select;
+mod settle;
 mod wait;
 mod window;
 
@@ -54,6 +50,7 @@ impl Session<'_> {
         self.settle(step, deadline).await;
         // What counts as started by this step is what starts after this moment.
         let mark = self.pages.events().mark();
+        self.acted = (!settle::only_looks(&step.kind)).then_some(mark);
         let page = match &step.navigation {
             Some(_) => Some(self.target(step, deadline).await?),
             None => None,
@@ -139,17 +136,6 @@ impl Session<'_> {
             // The reference runner has no plug-in for the one either, and the other is the run's to follow.
             StepKind::Custom { .. } | StepKind::Control(_) => Ok(Done::default()),
         }
-    }
-
-    /// Waits, as far as there is time, for a page that is on its way to another document; a slow page fails nothing here.
-    async fn settle(&self, step: &Step, deadline: Instant) {
-        let page = match (&step.target, &self.current) {
-            (Target::Current, Some((page, _))) => page,
-            _ => &self.main,
-        };
-        // A page that shows a dialog does not get on by itself.
-        let settled = |events: &Events| (events.held || !events.is_leaving(page)).then_some(());
-        let _ = self.pages.wait_for(deadline, settled).await;
     }
 
     async fn await_navigation(

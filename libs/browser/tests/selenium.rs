@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::{
     site,
-    support::{config_of, run},
+    support::{config_of, run, turn},
 };
 
 /// Returns a Selenium IDE project with one test, as it is imported.
@@ -314,5 +314,69 @@ async fn g4_what_is_wrong_is_said_in_plain_words() {
         let outcome = run(&mut slot, &flow).await;
         let failure = outcome.result.failure().expect("it fails");
         assert_eq!((failure.message.as_str(), failure.found.as_deref()), (message, Some(found)));
+    }
+}
+
+/// Ways from `/leads` to a page that answers late.
+const WAYS: &[&[Command]] = &[
+    &[("click", "id=link", "")],
+    &[("doubleClick", "id=link", "")],
+    &[("click", "id=send", "")],
+    &[("click", "id=handler", "")],
+    &[("click", "id=timer", "")],
+    &[("sendKeys", "id=text", "${KEY_ENTER}")],
+    &[("type", "id=text", "a\\n")],
+    &[("submit", "css=form", "")],
+    &[("executeScript", "document.querySelector('form').submit()", "")],
+    &[("click", "id=box", ""), ("acceptAlert", "", "")],
+];
+/// Looks that are right about the late page only, and do not wait.
+const LOOKS: &[&[Command]] = &[
+    &[("assertTitle", "Late", "")],
+    &[("assertElementNotPresent", "id=link", "")],
+    &[("storeText", "id=out", "text"), ("assert", "text", "late")],
+    &[
+        ("if", "document.title === 'Leads'", ""),
+        ("assertElementPresent", "id=nowhere", ""),
+        ("end", "", ""),
+    ],
+];
+
+#[tokio::test]
+async fn g2_what_an_action_leads_to_is_there_before_anybody_looks() {
+    let _turn = turn().await;
+    let open = |page| [("open", page, "")];
+    let frame = [("selectFrame", "id=inner", "")];
+    let twice =
+        [("click", "id=send", ""), ("click", "id=out", ""), ("assertText", "id=out", "late!")];
+    for kind in BOTH {
+        let both = WAYS.iter().flat_map(|way| LOOKS.iter().map(move |look| (*way, *look)));
+        let mut all: Vec<_> =
+            both.map(|(way, look)| [&open("/leads"), way, look].concat()).collect();
+        let framed = WAYS[..4]
+            .iter()
+            .map(|way| [&open("/leads-frame"), &frame[..], way, LOOKS[1], LOOKS[2]].concat());
+        all.extend(framed);
+        all.push([&open("/leads")[..], &twice].concat());
+        let all: Vec<_> = all.iter().map(|commands| (None, commands.as_slice())).collect();
+        cases(kind, "/leads", &all).await;
+    }
+}
+
+#[tokio::test]
+async fn g2_an_action_that_leads_nowhere_is_not_waited_for() {
+    let again = [("click", "id=stays", ""), ("assertTitle", "Leads", "")];
+    let base = site::start().await;
+    for kind in BOTH {
+        let outcome = verdict(
+            kind,
+            &base,
+            &[&[("open", "/leads", "")], again.repeat(10).as_slice()].concat(),
+        )
+        .await;
+        assert_eq!(outcome.result, TestResult::Passed, "{kind:?}");
+        let looks = outcome.steps.iter().skip(2).step_by(2);
+        let slowest = looks.map(|step| step.duration).max();
+        assert!(slowest < Some(Duration::from_secs(1)), "{kind:?}: {slowest:?}");
     }
 }

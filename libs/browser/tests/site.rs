@@ -55,6 +55,13 @@ pub(crate) async fn start_heard() -> (String, Ear) {
             }),
         )
         .route(
+            "/late",
+            get(|| async {
+                tokio::time::sleep(Duration::from_millis(150)).await;
+                Html("<title>Late</title><p id=out onclick=\"out.textContent += '!'\">late</p>")
+            }),
+        )
+        .route(
             "/cookie",
             get(|headers: HeaderMap| async move {
                 let seen = headers
@@ -178,6 +185,11 @@ async fn page(name: &str) -> Html<String> {
             "silence",
             "<p id=out>none</p><button id=b onclick=\"location.href = '/hang'\">go</button>",
         ),
+        (
+            "leads",
+            "<title>Leads</title><p id=out>here</p><a id=link href=/late>link</a><form action=/late><input id=text><button id=send>send</button></form><button id=handler onclick=\"location.href = '/late'\">handler</button><button id=timer onclick=\"setTimeout(() => { location.href = '/late' })\">timer</button><button id=box onclick=\"if (confirm('go?')) location.href = '/late'\">box</button><button id=stays onclick=\"out.textContent += '!'\">stays</button>",
+        ),
+        ("leads-frame", "<title>Around</title><iframe id=inner src=/leads></iframe>"),
         ("stuck", "<button id=b onclick=\"PING; for (;;);\">stuck</button>"),
     ]);
     Html(pages.get(name).copied().unwrap_or("not found").replace("PING", PING))

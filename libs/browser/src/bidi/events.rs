@@ -36,6 +36,8 @@ pub(crate) struct Context {
 pub(crate) struct Events {
     now: u64,
     contexts: HashMap<String, Context>,
+    /// When a document was last asked to go to another one, where that is told.
+    pub(crate) requested: u64,
     pub(crate) dialogs: DialogPolicy,
     pub(crate) dialog_count: u32,
     /// Console and network, while they are subscribed to.
@@ -233,6 +235,12 @@ impl Events {
             ours && context.parent.is_none()
         });
         pages.max_by_key(|(_, context)| context.created).map(|(id, _)| id.clone())
+    }
+
+    /// Notes that a document was asked to go to another one.
+    pub(crate) fn request(&mut self) {
+        self.now += 1;
+        self.requested = self.now;
     }
 
     /// Takes one event in; returns the parameters of the answer if it is a dialog.

@@ -245,6 +245,7 @@ impl Targets {
             "Page.frameSubtreeWillBeDetached" => self.destroy(events, frame),
             // Another reason is that it goes on in a process of its own.
             "Page.frameDetached" if params["reason"] == "remove" => self.destroy(events, frame),
+            "Page.frameRequestedNavigation" => events.request(),
             "Page.frameStartedNavigating" => {
                 let within = matches!(
                     text(params, "navigationType"),

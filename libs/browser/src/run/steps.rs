@@ -130,6 +130,7 @@ impl Session<'_> {
             return Ok(false);
         };
         let deadline = Instant::now() + flow.timeout_of(step);
+        self.settle(step, deadline).await;
         Ok(truthy(&self.evaluate(step, condition, deadline).await?))
     }
 }
