@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     match Cli::parse().task {
         Task::Bench(Bench::Mesh(args)) => gauntlet_runtime::main(async || bench::run(args).await),
         Task::Bench(Bench::Browser(args)) => {
-            gauntlet_runtime::main(async || bench::browser::run(args).await)
+            gauntlet_runtime::main(async || Box::pin(bench::browser::run(args)).await)
         }
         Task::Sim(args) => gauntlet_runtime::main(async || sim::run(&args)),
         Task::ScriptedExecutor(args) => executor::main(args),
