@@ -15,6 +15,7 @@ use crate::{
     error::DriverError,
     keys::Stroke,
     locate::Ready,
+    pages::Pages,
     session::{Session, Stop},
 };
 
@@ -115,12 +116,19 @@ impl Session<'_> {
                     )
                     .because("a key that WebDriver knows", &key.name));
                 }
-                let actions = json!({ "actions": sources(gestures) });
+                let actions = json!({ "actions": sources(gestures, self.aims_by_view()) });
                 self.post("actions", actions, deadline).await?;
                 gestures.iter().for_each(|gesture| self.hand.note(gesture));
             }
         }
         Ok(())
+    }
+
+    /// Tells whether the mouse is sent to a place in the view. Measured: `WebKit`'s driver refuses an element that lies in a box
+    /// which shows only some of it, or that is not for the mouse; where the view of a frame is, it does not know.
+    fn aims_by_view(&self) -> bool {
+        let in_frame = self.driver.place().is_some_and(|place| !place.path.is_empty());
+        matches!(self.pages, Pages::Classic(_)) && !in_frame
     }
 
     /// Releases what is held.
@@ -149,12 +157,15 @@ fn beyond_webdriver(gesture: &Gesture) -> Option<&Key> {
 }
 
 /// Returns the input sources of W3C actions, each with a pause where another one does something.
-fn sources(gestures: &[Gesture]) -> Vec<Value> {
+fn sources(gestures: &[Gesture], by_view: bool) -> Vec<Value> {
     let mut mouse = Vec::with_capacity(gestures.len());
     let mut keyboard = Vec::with_capacity(gestures.len());
     for gesture in gestures {
         let mut pause = json!({ "type": "pause", "duration": 0 });
         let action = match gesture {
+            Gesture::Move(Spot { at: (x, y), .. }) if by_view => {
+                json!({ "type": "pointerMove", "duration": 0, "x": x.round(), "y": y.round() })
+            }
             Gesture::Move(Spot { element, offset: (x, y), .. }) => {
                 json!({ "type": "pointerMove", "duration": 0, "origin": element, "x": x, "y": y })
             }
@@ -204,9 +215,9 @@ mod tests {
             let actions = source["actions"].as_array().unwrap().iter();
             actions.map(|action| action["type"].as_str().unwrap().to_owned()).collect()
         };
-        let [keyboard, mouse] = &sources(&gestures)[..] else { panic!("two sources") };
+        let [keyboard, mouse] = &sources(&gestures, false)[..] else { panic!("two sources") };
         assert_eq!(kinds(keyboard), ["keyDown", "pause", "pause", "keyUp"]);
         assert_eq!(kinds(mouse), ["pause", "pointerDown", "pointerUp", "pause"]);
-        assert_eq!(sources(&gestures[1..3]).len(), 1, "no keyboard without a key");
+        assert_eq!(sources(&gestures[1..3], false).len(), 1, "no keyboard without a key");
     }
 }
