@@ -15,7 +15,6 @@ use crate::{
     error::DriverError,
     keys::Stroke,
     locate::Ready,
-    pages::Pages,
     session::{Session, Stop},
 };
 
@@ -124,11 +123,10 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Tells whether the mouse is sent to a place in the view. Measured: `WebKit`'s driver refuses an element that lies in a box
-    /// which shows only some of it, or that is not for the mouse; where the view of a frame is, it does not know.
+    /// Tells whether the mouse is sent to a place in the view. Measured: of an element in a box that shows only some of it the
+    /// drivers of Chromium and `WebKit` find another middle, or refuse it. But where a frame's view is, not all of them know.
     fn aims_by_view(&self) -> bool {
-        let in_frame = self.driver.place().is_some_and(|place| !place.path.is_empty());
-        matches!(self.pages, Pages::Classic(_)) && !in_frame
+        self.driver.place().is_none_or(|place| place.path.is_empty())
     }
 
     /// Releases what is held.
