@@ -78,8 +78,8 @@ const check = async (el) => {
   if (at.why) return at;
   const seen = () => at.x >= 0 && at.y >= 0 && at.x < innerWidth && at.y < innerHeight;
   // A box that scrolls, or hides what is too much for it, may hold it outside of what it shows. What only lies below something
-  // else is among these elements.
-  const shown = () => seen() && el.getRootNode().elementsFromPoint(at.x, at.y).some((hit) => holds(el, hit));
+  // else is among these elements; of a shape, which does not fill its box, its drawing.
+  const shown = () => seen() && el.getRootNode().elementsFromPoint(at.x, at.y).some((hit) => holds(el, hit) || hit === el.ownerSVGElement);
   if (window !== window.parent) {
     if (el.scrollIntoViewIfNeeded) el.scrollIntoViewIfNeeded(true);
     else if (!seen() || covered(el, at.x, at.y)) el.scrollIntoView({ block: 'center', inline: 'center', behavior: 'instant' });
